@@ -1,0 +1,132 @@
+package ship
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// An Environment is a named place where an app runs, with every setting a run
+// needs already decided. It is what a run freezes: references to secrets are
+// still references, paths are absolute or relative to the release's folder.
+type Environment struct {
+	ID       EnvironmentID `json:"id"`
+	Platform Plugin        `json:"platform"`
+	Branch   string        `json:"branch,omitempty"`
+	After    string        `json:"after,omitempty"` // environment it is promoted from
+
+	Route    Route            `json:"route"`
+	Run      RunSettings      `json:"run"`
+	Vars     map[string]Value `json:"vars,omitempty"` // environment variables of every process
+	Health   Health           `json:"health"`
+	Warmup   []string         `json:"warmup,omitempty"` // paths
+	Smoke    []string         `json:"smoke,omitempty"`  // paths that must answer 2xx or 3xx
+	Database *Database        `json:"database,omitempty"`
+	Migrate  *Migrate         `json:"migrate,omitempty"`
+	Gates    []Gate           `json:"gates,omitempty"`
+	Notify   []Notify         `json:"notify,omitempty"`
+	Watch    Limits           `json:"watch"`
+	KeepOld  time.Duration    `json:"keep_old"` // the old slot stays warm for so long after the swap
+	Drain    time.Duration    `json:"drain"`    // requests under way get so long to end
+	Hold     time.Duration    `json:"hold"`     // requests wait at the proxy no longer than this
+
+	SecretsFile string `json:"secrets_file,omitempty"` // absolute; mode 0600
+}
+
+// A Plugin is a kind of plug-in with its own settings, still undecoded.
+type Plugin struct {
+	Kind   string          `json:"kind"`
+	Config json.RawMessage `json:"config,omitempty"`
+}
+
+// A Route says which requests are the environment's.
+type Route struct {
+	Listen []string `json:"listen"`          // host:port; shared by environments that differ in Hosts
+	Hosts  []string `json:"hosts,omitempty"` // lower case, no port; none means every host
+	TLS    *TLS     `json:"tls,omitempty"`
+}
+
+// TLS names certificate files in PEM form.
+type TLS struct {
+	Cert string `json:"cert"`
+	Key  string `json:"key"`
+}
+
+// RunSettings say how a release is prepared and which processes it has.
+type RunSettings struct {
+	Python    *Python            `json:"python,omitempty"`
+	Prepare   []Argv             `json:"prepare,omitempty"` // once per release, needs no database
+	Setup     []Argv             `json:"setup,omitempty"`   // before the processes start, in order
+	Processes map[string]Process `json:"processes"`
+	Shared    []string           `json:"shared,omitempty"` // folders that outlive releases, relative to the release
+	User      string             `json:"user,omitempty"`   // unprivileged user the commands run as; "" is our own
+}
+
+// Python asks for a virtual environment per release, first on PATH.
+type Python struct {
+	Requirements string `json:"requirements,omitempty"` // file within the release
+	Interpreter  string `json:"interpreter,omitempty"`  // default python3
+	SitePackages bool   `json:"site_packages,omitempty"`
+	Offline      bool   `json:"offline,omitempty"` // install nothing from an index
+}
+
+// Web is the name of the process that gets requests.
+const Web = "web"
+
+// A Process is one of a release's long-running commands. All but [Web] are
+// workers: they are switched at the swap and never run in two versions at once
+// unless Overlap allows it.
+type Process struct {
+	Command   Argv          `json:"command"`
+	Instances int           `json:"instances"`
+	Overlap   bool          `json:"overlap,omitempty"`
+	Grace     time.Duration `json:"grace"` // between SIGTERM and SIGKILL
+}
+
+// Health says when an instance is healthy.
+type Health struct {
+	Path         string        `json:"path"`
+	Host         string        `json:"host,omitempty"` // Host header; default the route's first host
+	HealthyAfter int           `json:"healthy_after"`  // good answers in a row
+	Every        time.Duration `json:"every"`
+	Timeout      time.Duration `json:"timeout"` // of one probe
+	GiveUp       time.Duration `json:"give_up"` // of the whole wait
+}
+
+// A Database is the target database of an environment.
+type Database struct {
+	Kind       string `json:"kind"`                  // "postgres", "sqlite"
+	URL        Value  `json:"url"`                   // what the application uses
+	MigrateURL Value  `json:"migrate_url,omitempty"` // direct, migration role; default URL
+	Backup     Backup `json:"backup"`
+}
+
+// A Backup says how the database is saved before a migration.
+type Backup struct {
+	Kind    string `json:"kind"`             // "dump", "command", "none"
+	Reason  string `json:"reason,omitempty"` // why none
+	To      string `json:"to,omitempty"`     // file:// URL of a folder
+	Command Argv   `json:"command,omitempty"`
+	Key     Value  `json:"key,omitempty"` // passphrase or key of the encryption; default the installation's own key
+}
+
+// Migrate says how the schema is changed.
+type Migrate struct {
+	Tool          Plugin        `json:"tool"`
+	Route         string        `json:"route,omitempty"` // for incompatible changes: "", "hold", "maintenance"
+	Timeout       time.Duration `json:"timeout"`         // of one migration
+	LockTimeout   time.Duration `json:"lock_timeout"`    // a statement waits no longer for a lock
+	ContractAfter time.Duration `json:"contract_after"`
+}
+
+// A Gate is a condition a run must pass before it goes on.
+type Gate struct {
+	Name    string        `json:"name"`
+	Plugin  Plugin        `json:"plugin"`
+	Timeout time.Duration `json:"timeout"`
+}
+
+// Notify is a notifier and what it wants to hear of; On empty means all.
+type Notify struct {
+	Plugin Plugin   `json:"plugin"`
+	On     []string `json:"on,omitempty"` // "success", "failure", "rollback"
+}

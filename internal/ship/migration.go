@@ -1,0 +1,74 @@
+package ship
+
+import "time"
+
+// A Phase says when a migration may run relative to the code that needs it.
+type Phase string
+
+// The phases of a migration.
+const (
+	Expand   Phase = "expand"   // the running release can live with it
+	Backfill Phase = "backfill" // moves data; the running release can live with it
+	Contract Phase = "contract" // the running release cannot live with it
+)
+
+// A Migration is one versioned change of the schema, as a migration tool
+// knows it. ID is unique within its release and is what the ledger records.
+type Migration struct {
+	ID       string `json:"id"`             // "catalog.0002_price", "3f2a…", "00004_orders"
+	File     string `json:"file,omitempty"` // path within the release
+	Checksum string `json:"checksum"`       // "sha256:…" of the file
+	Applied  bool   `json:"applied"`        // according to the database; false when read from files alone
+
+	// What the tool can tell of it.
+	Atomic     bool     `json:"atomic"`               // all of it or nothing
+	Reversible bool     `json:"reversible"`           // the tool has a way down
+	WhyNot     string   `json:"why_not,omitempty"`    // why it is not reversible
+	SQL        string   `json:"sql,omitempty"`        // going up, where the tool can print it
+	Operations []string `json:"operations,omitempty"` // the tool's own words, e.g. "RunPython", "AddField product.price"
+	Needs      []string `json:"needs,omitempty"`      // IDs it depends on
+
+	// What its author declared in the file: "shiplock: phase=expand reason=…".
+	Declared Phase  `json:"declared,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+
+	// Phase is what a classifier made of the above.
+	Phase    Phase    `json:"phase,omitempty"`
+	Findings []string `json:"findings,omitempty"` // why it is not expand, a sentence each
+}
+
+// A Record is a line of the ledger that shiplock keeps in the target database
+// itself: what is known of one migration there.
+type Record struct {
+	Migration string       `json:"migration"`
+	Checksum  string       `json:"checksum"`
+	Tool      string       `json:"tool"`
+	Phase     Phase        `json:"phase"`
+	Status    RecordStatus `json:"status"`
+	Statement int          `json:"statement"` // how many of its statements are done, outside a transaction
+	Release   string       `json:"release"`   // digest of the artifact that holds its way down
+	Run       string       `json:"run"`
+	Epoch     int64        `json:"epoch"`
+	At        time.Time    `json:"at"`
+}
+
+// A RecordStatus says how far a migration has come.
+type RecordStatus string
+
+// The statuses of a record. Started without Done is what a crash leaves.
+const (
+	RecordStarted RecordStatus = "started"
+	RecordDone    RecordStatus = "done"
+	RecordFailed  RecordStatus = "failed"
+)
+
+// Work is a piece of SQL for a database to carry out under its migration lock.
+// With Atomic, statements, records and deletions are one transaction. Without,
+// Statements holds at most one statement, which runs outside a transaction,
+// and the records are written after it.
+type Work struct {
+	Statements []string
+	Atomic     bool
+	Record     []Record // written, replacing those of the same Migration
+	Forget     []string // migrations whose records are deleted
+}
