@@ -1,0 +1,85 @@
+package ship
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Request is what a run was asked to do. It never changes.
+type Request struct {
+	Verb        string      `json:"verb"` // "deploy", "rollback", "migrate"
+	Environment Environment `json:"environment"`
+	Release     Release     `json:"release"`
+	By          string      `json:"by"`
+	Reason      string      `json:"reason,omitempty"`
+	Options     Options     `json:"options"`
+}
+
+// Options are the choices a person makes for one run.
+type Options struct {
+	Accept       string `json:"accept,omitempty"`        // route for incompatible changes: "hold", "maintenance"
+	RevertSchema bool   `json:"revert_schema,omitempty"` // take completed expand migrations back too when the run fails
+	SkipBackup   string `json:"skip_backup,omitempty"`   // reason
+}
+
+// A Run is one carrying-out of a plan in one environment.
+type Run struct {
+	ID        string    `json:"id"`
+	Request   Request   `json:"request"`
+	Plan      Plan      `json:"plan"`
+	Status    Status    `json:"status"`
+	Epoch     int64     `json:"epoch"`
+	Result    Result    `json:"result"`
+	CreatedAt time.Time `json:"created_at"`
+	EndedAt   time.Time `json:"ended_at"`
+}
+
+// A StepState is how far a step has come. StepStarted without an end is what a
+// crash leaves: the step may or may not have acted.
+type StepState string
+
+// The states of a step.
+const (
+	StepStarted StepState = "started"
+	StepDone    StepState = "done"
+	StepFailed  StepState = "failed"
+	StepUndoing StepState = "undoing"
+	StepUndone  StepState = "undone"
+)
+
+// An Entry is a line of a run's journal: one step of its plan.
+type Entry struct {
+	Seq       int             `json:"seq"` // index in the plan
+	Name      string          `json:"name"`
+	State     StepState       `json:"state"`
+	Attempt   int             `json:"attempt"`
+	Epoch     int64           `json:"epoch"`
+	Evidence  json.RawMessage `json:"evidence,omitempty"`
+	Error     string          `json:"error,omitempty"`
+	StartedAt time.Time       `json:"started_at"`
+	EndedAt   time.Time       `json:"ended_at"`
+}
+
+// A Signal is a word from outside to a run: buffered until it is taken, and
+// taken once.
+type Signal struct {
+	Name string `json:"name"` // "cancel", "resume"
+	Data string `json:"data,omitempty"`
+	By   string `json:"by"`
+}
+
+// A Deployed is a release that came to serve in an environment.
+type Deployed struct {
+	Seq      int         `json:"seq"`
+	Release  int         `json:"release"`
+	Run      string      `json:"run"`
+	Settings Environment `json:"settings"`
+	At       time.Time   `json:"at"`
+}
+
+// A RunFilter selects runs; a zero field does not restrict.
+type RunFilter struct {
+	App, Env string
+	Open     bool // has not ended
+	Limit    int
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// AddRun records a run with its opening plan. It fails with kind Locked when
+// the environment has a run that has not ended, naming it.
+func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (ship.Run, error) {
+	run := ship.Run{Request: req, Plan: plan, Status: ship.Planned, CreatedAt: time.Now().UTC()}
+	env := req.Environment.ID
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		other, err := scanRun(tx.QueryRowContext(ctx, selectRun+` WHERE app = ? AND env = ? AND status IN ('planned','running','undoing','paused')`, env.App, env.Name))
+		if err == nil {
+			return held(other)
+		}
+		if ship.KindOf(err) != ship.NotFound {
+			return err
+		}
+		var seq int64
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM runs`).Scan(&seq); err != nil {
+			return err
+		}
+		run.ID = fmt.Sprintf("d-%d", seq)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO runs (seq, id, app, env, request, plan, status, created_at) VALUES (?,?,?,?,?,?,?,?)`,
+			seq, run.ID, env.App, env.Name, encode(req), encode(plan), run.Status, formatTime(run.CreatedAt)); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO environments (app, env, settings) VALUES (?,?,?) ON CONFLICT (app, env) DO UPDATE SET settings = excluded.settings`,
+			env.App, env.Name, encode(req.Environment))
+		return err
+	})
+	if err != nil {
+		return ship.Run{}, fmt.Errorf("record run: %w", err)
+	}
+	return run, nil
+}
+
+// held says who is in the way, for the one who has to wait.
+func held(r ship.Run) error {
+	hint := "shiplock watch " + r.ID
+	if r.Status == ship.Paused {
+		hint = "shiplock explain " + r.ID
+	}
+	return ship.Errorf(ship.Locked, hint, "%s is held by run %s (%s v%d, %s since %s, by %s)", r.Request.Environment.ID,
+		r.ID, r.Request.Verb, r.Request.Release.Number, r.Status, r.CreatedAt.Format(time.RFC3339), r.Request.By)
+}
+
+const selectRun = `SELECT id, request, plan, status, epoch, result, created_at, ended_at FROM runs`
+
+// Run returns a run by its ID.
+func (s *Store) Run(ctx context.Context, id string) (ship.Run, error) {
+	r, err := scanRun(s.db.QueryRowContext(ctx, selectRun+` WHERE id = ?`, id))
+	if ship.KindOf(err) == ship.NotFound {
+		return r, ship.Errorf(ship.NotFound, "shiplock history", "no run %q", id)
+	}
+	return r, err
+}
+
+// Runs returns the runs f selects, newest first.
+func (s *Store) Runs(ctx context.Context, f ship.RunFilter) ([]ship.Run, error) {
+	where, args := []string{"1 = 1"}, []any{}
+	if f.App != "" {
+		where, args = append(where, "app = ?"), append(args, f.App)
+	}
+	if f.Env != "" {
+		where, args = append(where, "env = ?"), append(args, f.Env)
+	}
+	if f.Open {
+		where = append(where, "status IN ('planned','running','undoing','paused')")
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 1000
+	}
+	rows, err := s.db.QueryContext(ctx, selectRun+` WHERE `+strings.Join(where, " AND ")+` ORDER BY seq DESC LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	defer rows.Close()
+	var all []ship.Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+func scanRun(row scanner) (ship.Run, error) {
+	var r ship.Run
+	var request, plan, result, created, ended string
+	err := row.Scan(&r.ID, &request, &plan, &r.Status, &r.Epoch, &result, &created, &ended)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, ship.Errorf(ship.NotFound, "shiplock history", "no such run")
+	}
+	if err != nil {
+		return r, fmt.Errorf("read run: %w", err)
+	}
+	r.CreatedAt, r.EndedAt = parseTime(created), parseTime(ended)
+	if err := errors.Join(decode(request, &r.Request), decode(plan, &r.Plan), decode(result, &r.Result)); err != nil {
+		return r, err
+	}
+	if r.Plan.Schema > ship.PlanSchema {
+		return r, ship.Errorf(ship.Invalid, "use the newer shiplock", "run %s has a plan of schema %d, this shiplock knows %d", r.ID, r.Plan.Schema, ship.PlanSchema)
+	}
+	return r, nil
+}
+
+// SetStatus changes a run's status, and with it its result.
+func (s *Store) SetStatus(ctx context.Context, id string, status ship.Status, result ship.Result) error {
+	ended := ""
+	if status.Ended() {
+		ended = formatTime(time.Now())
+	}
+	_, err := s.db.ExecContext(ctx, `UPDATE runs SET status = ?, result = ?, ended_at = ? WHERE id = ?`, status, encode(result), ended, id)
+	if err != nil {
+		return fmt.Errorf("set status of %s: %w", id, err)
+	}
+	s.wake.all()
+	return nil
+}
+
+// SetEpoch records the epoch a run was granted.
+func (s *Store) SetEpoch(ctx context.Context, id string, epoch int64) error {
+	if _, err := s.db.ExecContext(ctx, `UPDATE runs SET epoch = ? WHERE id = ?`, epoch, id); err != nil {
+		return fmt.Errorf("set epoch of %s: %w", id, err)
+	}
+	return nil
+}
