@@ -1,0 +1,20 @@
+# shiplock: phase=expand reason="first table"
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    initial = True
+    dependencies = []
+
+    operations = [
+        migrations.CreateModel(
+            name="Product",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("description", models.TextField(blank=True, default="")),
+                ("price_cents", models.PositiveIntegerField()),
+            ],
+            options={"ordering": ["id"]},
+        ),
+    ]

@@ -1,0 +1,14 @@
+from django.db import models
+
+
+class Product(models.Model):
+    title = models.CharField(max_length=100)
+    description = models.TextField(blank=True, default="")
+    price_cents = models.PositiveIntegerField()
+    stock = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self):
+        return self.title
