@@ -31,6 +31,15 @@ type Tool interface {
 	Observe(ctx context.Context, p Project, m ship.Migration) (State, error)
 }
 
+// A Recorder is a [Tool] that may write the ledger itself. Records tells
+// whether it does: then Up and Down change the schema, the tool's own history
+// and the ledger in one transaction where the migration is atomic, and record
+// statement by statement where it is not. For any other tool the engine
+// writes the record after Up and deletes it after Down.
+type Recorder interface {
+	Records() bool
+}
+
 // A Project is a prepared release and its database.
 type Project struct {
 	Dir     string  // the release's folder; "" when it was not prepared
@@ -38,6 +47,7 @@ type Project struct {
 	Runner  Runner  // runs the project's own commands
 	Session Session // the target database; without the lock it refuses Do
 	Fence   ship.Fence
+	Release string        // digest of the artifact, for the records a Recorder writes
 	Timeout time.Duration // of one migration
 	Lock    time.Duration // a statement waits no longer for a lock
 }

@@ -72,3 +72,15 @@ type Work struct {
 	Record     []Record // written, replacing those of the same Migration
 	Forget     []string // migrations whose records are deleted
 }
+
+// A StatementError says which of a [Work]'s statements failed, counted from 0.
+// A database wraps what it says in one wherever it knows.
+type StatementError struct {
+	Index int
+	Err   error
+}
+
+func (e *StatementError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the database said.
+func (e *StatementError) Unwrap() error { return e.Err }
