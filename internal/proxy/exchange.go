@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// An exchange is one request on its way through the proxy.
+type exchange struct {
+	proxy    *Proxy
+	listener string
+	in       *http.Request
+	id       string
+	body     []byte // the whole body when buffered, for sending it again
+
+	// Since admission.
+	env   *environment
+	to    *target
+	at    *address // the instance it was sent to last
+	tries int      // at instances of to
+	door  *door
+	probe bool
+	cuts  int64 // to.cuts at admission
+	begun time.Time
+
+	// How it went.
+	status    int   // of the application's answer; 0 is none
+	lasting   bool  // WebSocket or event stream
+	broken    error // the application broke off its answer
+	failure   error // there was no answer
+	connected bool
+	fellBack  bool // to is the generation that was active before
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return ex
+}
+
+// enter puts the exchange inside d, a door of t.
+func (ex *exchange) enter(env *environment, t *target, d *door) bool {
+	if !d.enter() {
+		return false
+	}
+	ex.env, ex.to, ex.door, ex.probe = env, t, d, d == &t.probes
+	ex.cuts = t.cuts.Load()
+	ex.begun = time.Now()
+	return true
+}
+
+// forward sends the admitted exchange to the application and answers w.
+func (ex *exchange) forward(w http.ResponseWriter) {
+	defer func() {
+		broke := recover()
+		ex.end(broke != nil)
+		if broke != nil {
+			panic(broke)
+		}
+	}()
+	ctx := context.WithValue(ex.in.Context(), exchangeKey{}, ex)
+	ex.proxy.forward.ServeHTTP(w, ex.in.WithContext(ctx))
+}
+
+// end counts how the exchange went and leaves. It must be the last thing, so
+// that a drained generation has nothing left to count.
+func (ex *exchange) end(broke bool) {
+	ex.count(broke)
+	if ex.lasting {
+		ex.to.tally.lasting.Add(-1)
+	}
+	ex.unpick()
+	ex.door.leave()
+}
+
+func (ex *exchange) count(broke bool) {
+	if ex.probe {
+		return
+	}
+	t := &ex.to.tally
+	if ex.connected {
+		t.inARow.Store(0)
+	}
+	incomplete := broke || ex.failure != nil || ex.broken != nil
+	switch {
+	case (incomplete || ex.lasting) && ex.cut():
+		t.cut.Add(1)
+		if ex.lasting {
+			t.cutLasting.Add(1)
+		}
+	case ex.failure != nil && ex.clientGone(), broke && ex.broken == nil:
+		t.aborted.Add(1)
+	case ex.failure != nil, ex.broken != nil:
+		t.failed()
+		if isRefusal(ex.failure) {
+			t.inARow.Add(1)
+		}
+	case ex.lasting:
+		t.answered(ex.status, -1, 0)
+	default:
+		t.answered(ex.status, time.Since(ex.begun), ex.env.SlowerThan)
+	}
+}
+
+// cut tells whether the exchange's connections were cut by a drain.
+func (ex *exchange) cut() bool { return ex.to.cuts.Load() != ex.cuts }
+
+func (ex *exchange) clientGone() bool { return ex.in.Context().Err() != nil }
