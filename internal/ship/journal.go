@@ -5,9 +5,17 @@ import (
 	"time"
 )
 
+// The verbs of runs.
+const (
+	VerbDeploy   = "deploy"
+	VerbRollback = "rollback"
+	VerbMigrate  = "migrate"
+)
+
 // A Request is what a run was asked to do. It never changes.
 type Request struct {
-	Verb        string      `json:"verb"` // "deploy", "rollback", "migrate"
+	Run         string      `json:"run,omitempty"` // the run's ID, once it has one
+	Verb        string      `json:"verb"`          // "deploy", "rollback", "migrate"
 	Environment Environment `json:"environment"`
 	Release     Release     `json:"release"`
 	By          string      `json:"by"`

@@ -1,0 +1,234 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+func (s *server) environments(w http.ResponseWriter, r *http.Request) error {
+	all, err := s.Store.Environments(r.Context(), r.URL.Query().Get("app"))
+	if err != nil {
+		return err
+	}
+	return write(w, all)
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	envs, err := s.Store.Environments(r.Context(), q.Get("app"))
+	if err != nil {
+		return err
+	}
+	all := []wire.EnvironmentStatus{}
+	for _, env := range envs {
+		if q.Get("env") != "" && q.Get("env") != env.ID.Name {
+			continue
+		}
+		st, err := s.statusOf(r.Context(), env)
+		if err != nil {
+			return err
+		}
+		all = append(all, st)
+	}
+	return write(w, all)
+}
+
+func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.EnvironmentStatus, error) {
+	st := wire.EnvironmentStatus{ID: env.ID, State: "empty"}
+	runs, err := s.Store.Runs(ctx, ship.RunFilter{App: env.ID.App, Env: env.ID.Name, Limit: 1})
+	if err != nil {
+		return st, err
+	}
+	if len(runs) > 0 && !runs[0].Status.Ended() {
+		st.Open = &runs[0]
+	}
+	if len(runs) > 0 && runs[0].Result.Kind == ship.RolledBack {
+		st.Note = runs[0].Result.Reason
+	}
+	deployed, err := s.Store.DeployedIn(ctx, env.ID)
+	if err != nil {
+		return st, err
+	}
+	if err := s.history(ctx, &st, deployed); err != nil {
+		return st, err
+	}
+	p, err := s.Platform(env.Platform)
+	if err != nil {
+		return st, err
+	}
+	if st.Observed, err = p.Observe(ctx, env.ID); err != nil {
+		st.State, st.Note = "unreachable", err.Error()
+		return st, nil //nolint:nilerr // that it cannot be reached is the status
+	}
+	if active, ok := st.Observed.Slots[st.Observed.Active]; ok && st.Observed.Active != "" {
+		st.Release, st.Since = &active.Release, active.Since
+	}
+	st.State = state(st)
+	return st, nil
+}
+
+// history fills in what the store knows: who brought what serves, and the
+// previous good release.
+func (s *server) history(ctx context.Context, st *wire.EnvironmentStatus, deployed []ship.Deployed) error {
+	if len(deployed) == 0 {
+		return nil
+	}
+	if run, err := s.Store.Run(ctx, deployed[0].Run); err == nil {
+		st.By = run.Request.By
+	}
+	for _, d := range deployed {
+		if d.Release != deployed[0].Release {
+			rel, err := s.Store.Release(ctx, st.ID.App, d.Release)
+			if err != nil {
+				return err
+			}
+			st.Previous = &rel
+			return nil
+		}
+	}
+	return nil
+}
+
+func state(st wire.EnvironmentStatus) string {
+	o := st.Observed
+	switch {
+	case o.Active == "":
+		return "empty"
+	case o.Mode == ship.Holding:
+		return "holding"
+	case o.Mode == ship.Maintenance:
+		return "maintenance"
+	case o.Watch != nil && o.Watch.Back:
+		return "restored"
+	case o.Watch != nil && o.Watch.Verdict.Outcome == ship.Wait:
+		return "watching"
+	}
+	for _, i := range o.Slots[o.Active].Instances {
+		if i.State != "running" {
+			return "degraded"
+		}
+	}
+	return "healthy"
+}
+
+// settings returns an environment's newest settings.
+func (s *server) settings(ctx context.Context, id ship.EnvironmentID) (ship.Environment, error) {
+	all, err := s.Store.Environments(ctx, id.App)
+	if err != nil {
+		return ship.Environment{}, err
+	}
+	for _, e := range all {
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return ship.Environment{}, ship.Errorf(ship.NotFound, "shiplock deploy "+id.Name, "nothing was ever deployed to %s", id)
+}
+
+func (s *server) logs(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	env, err := s.settings(r.Context(), ship.EnvironmentID{App: q.Get("app"), Name: q.Get("env")})
+	if err != nil {
+		return err
+	}
+	p, err := s.Platform(env.Platform)
+	if err != nil {
+		return err
+	}
+	lines, _ := strconv.Atoi(q.Get("lines"))
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	query := platform.LogQuery{Slot: ship.Slot(q.Get("slot")), Process: q.Get("process"), Lines: lines, Follow: q.Get("follow") != "", Job: q.Get("job")}
+	return p.Logs(r.Context(), env.ID, query, flushed{w, http.NewResponseController(w)})
+}
+
+// flushed sends every write at once, so that logs can be followed.
+type flushed struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err == nil {
+		err = f.c.Flush()
+	}
+	return n, err
+}
+
+func (s *server) mode(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Mode
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	if err := s.Engine.SetMode(r.Context(), ship.Request{Verb: string(in.Change.Mode), Environment: in.Environment, By: in.By}, in.Change); err != nil {
+		return err
+	}
+	return write(w, in.Change)
+}
+
+func (s *server) backup(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Backup
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	path, err := s.Engine.BackUp(r.Context(), ship.Request{Verb: "backup", Environment: in.Environment})
+	if err != nil {
+		return err
+	}
+	return write(w, wire.Backup{Environment: in.Environment, Path: path})
+}
+
+func (s *server) restore(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Backup
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	kept, err := s.Engine.Restore(r.Context(), ship.Request{Verb: "restore", Environment: in.Environment}, in.Path)
+	if err != nil {
+		return err
+	}
+	return write(w, wire.Backup{Environment: in.Environment, Path: in.Path, Kept: kept})
+}
+
+func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Migrations
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	rel, err := s.Store.Release(r.Context(), in.Environment.ID.App, in.Release)
+	if err != nil {
+		return err
+	}
+	f, err := s.Engine.Migrations(r.Context(), ship.Request{Verb: "status", Environment: in.Environment, Release: rel})
+	if err != nil {
+		return err
+	}
+	return write(w, wire.Migrations{Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
+		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger})
+}
+
+func (s *server) migrateDown(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Migrations
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	rel, err := s.Store.Release(r.Context(), in.Environment.ID.App, in.Release)
+	if err != nil {
+		return err
+	}
+	st, err := s.statusOf(r.Context(), in.Environment)
+	if err != nil {
+		return err
+	}
+	taken, err := s.Engine.Down(r.Context(), ship.Request{Verb: "migrate down", Environment: in.Environment, Release: rel}, st.Release, in.Down)
+	if err != nil {
+		return err
+	}
+	in.Taken = taken
+	return write(w, in)
+}

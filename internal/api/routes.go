@@ -1,0 +1,115 @@
+// Package api is the server's HTTP API. It turns requests into calls of the
+// engine and the store and errors into statuses; it decides nothing. Who may
+// connect is the listener's to say: for now that is a unix socket only its
+// owner can open.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/shiplock/shiplock/internal/deploy"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/release"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/store"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+// Config is what the API is made of.
+type Config struct {
+	Store     *store.Store
+	Artifacts *release.Store
+	Engine    *deploy.Engine
+	Platform  func(ship.Plugin) (platform.Platform, error)
+	// Start has somebody carry out the run; it does not wait.
+	Start   func(run string)
+	Version string
+	Log     *slog.Logger
+}
+
+type server struct{ Config }
+
+// Handler returns the API.
+func Handler(c Config) http.Handler {
+	s := &server{c}
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/version":             s.version,
+		"HEAD /v1/artifacts/{digest}": s.hasArtifact,
+		"PUT /v1/artifacts/{digest}":  s.putArtifact,
+		"POST /v1/releases":           s.addRelease,
+		"GET /v1/releases":            s.releases,
+		"POST /v1/plans":              s.plan,
+		"POST /v1/runs":               s.addRun,
+		"GET /v1/runs":                s.runs,
+		"GET /v1/runs/{id}":           s.run,
+		"GET /v1/runs/{id}/events":    s.events,
+		"POST /v1/runs/{id}/signals":  s.signal,
+		"GET /v1/status":              s.status,
+		"GET /v1/logs":                s.logs,
+		"GET /v1/environments":        s.environments,
+		"POST /v1/mode":               s.mode,
+		"POST /v1/backups":            s.backup,
+		"POST /v1/restores":           s.restore,
+		"POST /v1/migrations":         s.migrations,
+		"POST /v1/migrations/down":    s.migrateDown,
+	} {
+		mux.HandleFunc(pattern, s.handle(h))
+	}
+	return mux
+}
+
+// handle writes the error of h as a status and a [wire.Failure].
+func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := h(w, r)
+		if err == nil || errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+			return
+		}
+		s.Log.WarnContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(statusOf(ship.KindOf(err)))
+		_ = json.NewEncoder(w).Encode(wire.Failure{Kind: ship.KindOf(err), Message: err.Error(), Hint: ship.HintOf(err)})
+	}
+}
+
+// statusOf maps kinds of failure to HTTP statuses.
+func statusOf(k ship.Kind) int {
+	switch k {
+	case ship.Invalid:
+		return http.StatusUnprocessableEntity
+	case ship.NotFound:
+		return http.StatusNotFound
+	case ship.Locked, ship.Fenced:
+		return http.StatusConflict
+	case ship.Unreachable:
+		return http.StatusBadGateway
+	}
+	return http.StatusInternalServerError
+}
+
+// maxBody bounds a JSON request.
+const maxBody = 8 << 20
+
+func read(r *http.Request, v any) error {
+	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return ship.Errorf(ship.Invalid, "use a client of the same version as the server", "read request: %w", err)
+	}
+	return nil
+}
+
+func write(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(v)
+}
+
+func (s *server) version(w http.ResponseWriter, _ *http.Request) error {
+	return write(w, wire.Version{Version: s.Version, PID: pid()})
+}

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+// request completes what a client asked for: a rollback without a release goes
+// to the previous good one, with the settings it ran with.
+func (s *server) request(ctx context.Context, in wire.NewRun) (ship.Request, error) {
+	req := ship.Request{Verb: in.Verb, Environment: in.Environment, By: in.By, Reason: in.Reason, Options: in.Options}
+	id := in.Environment.ID
+	if in.Verb == ship.VerbRollback {
+		settings, number, err := s.back(ctx, id, in.Release)
+		if err != nil {
+			return req, err
+		}
+		req.Environment, in.Release = settings, number
+	}
+	var err error
+	req.Release, err = s.Store.Release(ctx, id.App, in.Release)
+	return req, err
+}
+
+// back finds the settings a release last served with; release 0 is the last
+// good one before the current.
+func (s *server) back(ctx context.Context, id ship.EnvironmentID, number int) (ship.Environment, int, error) {
+	all, err := s.Store.DeployedIn(ctx, id)
+	if err != nil {
+		return ship.Environment{}, 0, err
+	}
+	for i, d := range all {
+		if number == d.Release || number == 0 && i > 0 && d.Release != all[0].Release {
+			return d.Settings, d.Release, nil
+		}
+	}
+	if number != 0 {
+		return ship.Environment{}, 0, ship.Errorf(ship.NotFound, "shiplock history "+id.Name, "v%d never served %s", number, id)
+	}
+	return ship.Environment{}, 0, ship.Errorf(ship.NotFound, "shiplock history "+id.Name, "%s has no previous good release", id)
+}
+
+func (s *server) plan(w http.ResponseWriter, r *http.Request) error {
+	var in wire.NewRun
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	req, err := s.request(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	p, err := s.Engine.Plan(r.Context(), req, func(string) {})
+	if err != nil {
+		return err
+	}
+	return write(w, p)
+}
+
+func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
+	var in wire.NewRun
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	req, err := s.request(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	opening := ship.Plan{Schema: ship.PlanSchema, Environment: req.Environment.ID, Verb: req.Verb, To: req.Release, Steps: plan.Opening(req.Environment)}
+	run, err := s.Store.AddRun(r.Context(), req, opening)
+	if err != nil {
+		return err
+	}
+	s.Start(run.ID)
+	return write(w, run)
+}
+
+func (s *server) runs(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	limit, _ := strconv.Atoi(cmp.Or(q.Get("limit"), "50"))
+	all, err := s.Store.Runs(r.Context(), ship.RunFilter{App: q.Get("app"), Env: q.Get("env"), Open: q.Get("open") != "", Limit: limit})
+	if err != nil {
+		return err
+	}
+	return write(w, all)
+}
+
+func (s *server) run(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.Store.Run(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	entries, err := s.Store.Journal(r.Context(), run.ID)
+	if err != nil {
+		return err
+	}
+	return write(w, wire.Journal{Run: run, Entries: entries})
+}
+
+// events writes a run's events, one JSON object a line, until the run has
+// ended or waits for a person.
+func (s *server) events(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc, flush := json.NewEncoder(w), http.NewResponseController(w)
+	for {
+		changed := s.Store.Changed()
+		run, err := s.Store.Run(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		list, err := s.Store.Events(r.Context(), id, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			if err := enc.Encode(e); err != nil {
+				return fmt.Errorf("write event: %w", err)
+			}
+			after = e.Seq
+		}
+		if err := flush.Flush(); err != nil {
+			return fmt.Errorf("write event: %w", err)
+		}
+		if run.Status.Ended() || run.Status == ship.Paused || r.URL.Query().Get("follow") == "" {
+			return nil
+		}
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
+	var in wire.NewSignal
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	sig := ship.Signal{Name: in.Name, By: in.By}
+	switch in.Name {
+	case "cancel", "resume":
+	case "resolve":
+		sig.Name, sig.Data = "resolve:"+in.Migration, in.As
+	default:
+		return ship.Errorf(ship.Invalid, "", "no signal %q", in.Name)
+	}
+	if err := s.Store.Signal(r.Context(), id, sig); err != nil {
+		return err
+	}
+	s.Start(id)
+	run, err := s.Store.Run(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return write(w, run)
+}

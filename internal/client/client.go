@@ -1,0 +1,248 @@
+// Package client is the Go client of the server's API. It knows how to reach a
+// server, over a unix socket or through ssh, and turns its answers back into
+// values and errors. It decides nothing.
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+// A Client talks to one server.
+type Client struct {
+	http *http.Client
+	name string // where the server is, for errors
+}
+
+// Name says where the server is.
+func (c *Client) Name() string { return c.name }
+
+// Close gives up idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// do sends a request and returns the answer if it is a success.
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader, size int64) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://shiplock"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if size >= 0 {
+		req.ContentLength = size
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, ship.Errorf(ship.Unreachable, "shiplock up", "no server answers at %s: %w", c.name, err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, failure(resp)
+}
+
+func failure(resp *http.Response) error {
+	if resp.Request.Method == http.MethodHead && resp.StatusCode == http.StatusNotFound {
+		return ship.Errorf(ship.NotFound, "", "not found")
+	}
+	var f wire.Failure
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	if err != nil || f.Message == "" {
+		return ship.Errorf(ship.Internal, "", "the server answered %s: %s", resp.Status, bytes.TrimSpace(b))
+	}
+	return &ship.Error{Kind: f.Kind, Hint: f.Hint, Err: errors.New(f.Message)}
+}
+
+// call sends in as JSON, if it is not nil, and decodes the answer into out.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	size := int64(-1)
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body, size = bytes.NewReader(b), int64(len(b))
+	}
+	resp, err := c.do(ctx, method, path, body, size)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// Version asks who the server is.
+func (c *Client) Version(ctx context.Context) (wire.Version, error) {
+	var v wire.Version
+	return v, c.call(ctx, http.MethodGet, "/v1/version", nil, &v)
+}
+
+// HasArtifact tells whether the server has an artifact.
+func (c *Client) HasArtifact(ctx context.Context, digest string) (bool, error) {
+	resp, err := c.do(ctx, http.MethodHead, "/v1/artifacts/"+digest, nil, -1)
+	if ship.KindOf(err) == ship.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, resp.Body.Close()
+}
+
+// PutArtifact uploads an artifact's zip.
+func (c *Client) PutArtifact(ctx context.Context, a ship.Artifact, r io.Reader) error {
+	resp, err := c.do(ctx, http.MethodPut, "/v1/artifacts/"+a.Digest, r, a.Size)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// AddRelease makes a release of an uploaded artifact.
+func (c *Client) AddRelease(ctx context.Context, in wire.NewRelease) (ship.Release, error) {
+	var r ship.Release
+	return r, c.call(ctx, http.MethodPost, "/v1/releases", in, &r)
+}
+
+// Releases lists an app's releases, newest first.
+func (c *Client) Releases(ctx context.Context, app string) ([]ship.Release, error) {
+	var r []ship.Release
+	return r, c.call(ctx, http.MethodGet, "/v1/releases?app="+url.QueryEscape(app), nil, &r)
+}
+
+// Plan asks what a run would do.
+func (c *Client) Plan(ctx context.Context, in wire.NewRun) (ship.Plan, error) {
+	var p ship.Plan
+	return p, c.call(ctx, http.MethodPost, "/v1/plans", in, &p)
+}
+
+// AddRun starts a run.
+func (c *Client) AddRun(ctx context.Context, in wire.NewRun) (ship.Run, error) {
+	var r ship.Run
+	return r, c.call(ctx, http.MethodPost, "/v1/runs", in, &r)
+}
+
+// Runs lists runs, newest first.
+func (c *Client) Runs(ctx context.Context, app, env string, limit int) ([]ship.Run, error) {
+	q := url.Values{"app": {app}, "env": {env}, "limit": {strconv.Itoa(limit)}}
+	var r []ship.Run
+	return r, c.call(ctx, http.MethodGet, "/v1/runs?"+q.Encode(), nil, &r)
+}
+
+// Run returns a run with its journal.
+func (c *Client) Run(ctx context.Context, id string) (wire.Journal, error) {
+	var j wire.Journal
+	return j, c.call(ctx, http.MethodGet, "/v1/runs/"+url.PathEscape(id), nil, &j)
+}
+
+// Signal leaves a word for a run.
+func (c *Client) Signal(ctx context.Context, id string, in wire.NewSignal) error {
+	return c.call(ctx, http.MethodPost, "/v1/runs/"+url.PathEscape(id)+"/signals", in, nil)
+}
+
+// Follow hands every event of a run to f, from the one after the given
+// sequence number until the run has ended or waits for a person, and returns
+// the sequence number of the last.
+func (c *Client) Follow(ctx context.Context, id string, after int64, f func(ship.Event) error) (int64, error) {
+	path := fmt.Sprintf("/v1/runs/%s/events?follow=1&after=%d", url.PathEscape(id), after)
+	resp, err := c.do(ctx, http.MethodGet, path, nil, -1)
+	if err != nil {
+		return after, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e ship.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return after, fmt.Errorf("decode event: %w", err)
+		}
+		after = e.Seq
+		if err := f(e); err != nil {
+			return after, err
+		}
+	}
+	if err := lines.Err(); err != nil && ctx.Err() == nil {
+		return after, ship.Errorf(ship.Unreachable, "shiplock watch "+id, "the connection to %s broke: %w", c.name, err)
+	}
+	return after, ctx.Err()
+}
+
+// Status asks what runs where; an empty app or env does not restrict.
+func (c *Client) Status(ctx context.Context, app, env string) ([]wire.EnvironmentStatus, error) {
+	q := url.Values{"app": {app}, "env": {env}}
+	var s []wire.EnvironmentStatus
+	return s, c.call(ctx, http.MethodGet, "/v1/status?"+q.Encode(), nil, &s)
+}
+
+// Environments lists the newest settings of an app's environments.
+func (c *Client) Environments(ctx context.Context, app string) ([]ship.Environment, error) {
+	var e []ship.Environment
+	return e, c.call(ctx, http.MethodGet, "/v1/environments?app="+url.QueryEscape(app), nil, &e)
+}
+
+// Logs copies log lines to w; when following, until ctx ends.
+func (c *Client) Logs(ctx context.Context, id ship.EnvironmentID, q platform.LogQuery, w io.Writer) error {
+	v := url.Values{"app": {id.App}, "env": {id.Name}, "slot": {string(q.Slot)}, "process": {q.Process}, "lines": {strconv.Itoa(q.Lines)}, "job": {q.Job}}
+	if q.Follow {
+		v.Set("follow", "1")
+	}
+	resp, err := c.do(ctx, http.MethodGet, "/v1/logs?"+v.Encode(), nil, -1)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err = io.Copy(w, resp.Body); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("read logs: %w", err)
+	}
+	return nil
+}
+
+// SetMode opens an environment or shows its maintenance page.
+func (c *Client) SetMode(ctx context.Context, m wire.Mode) error {
+	return c.call(ctx, http.MethodPost, "/v1/mode", m, nil)
+}
+
+// Backup saves a database now.
+func (c *Client) Backup(ctx context.Context, b wire.Backup) (wire.Backup, error) {
+	return b, c.call(ctx, http.MethodPost, "/v1/backups", b, &b)
+}
+
+// Restore puts a copy back.
+func (c *Client) Restore(ctx context.Context, b wire.Backup) (wire.Backup, error) {
+	return b, c.call(ctx, http.MethodPost, "/v1/restores", b, &b)
+}
+
+// Migrations asks for the state of the migrations.
+func (c *Client) Migrations(ctx context.Context, m wire.Migrations) (wire.Migrations, error) {
+	return m, c.call(ctx, http.MethodPost, "/v1/migrations", m, &m)
+}
+
+// MigrateDown takes migrations back.
+func (c *Client) MigrateDown(ctx context.Context, m wire.Migrations) (wire.Migrations, error) {
+	return m, c.call(ctx, http.MethodPost, "/v1/migrations/down", m, &m)
+}

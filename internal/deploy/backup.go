@@ -1,0 +1,121 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/atomicfile"
+	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// backupEvidence says where the copy is.
+type backupEvidence struct {
+	Path string              `json:"path"`
+	Info database.BackupInfo `json:"info"`
+}
+
+// backup saves the database and proves that the copy can be restored from.
+func backup(ctx context.Context, w *work) (string, any, error) {
+	b := w.run.Request.Environment.Database.Backup
+	if b.Kind == "command" {
+		r, err := w.command(ctx, migrate.Command{Name: "backup", Argv: b.Command, Timeout: w.current.Timeout})
+		if err != nil {
+			return "", nil, err
+		}
+		if r.Code != 0 {
+			return "", nil, ship.Errorf(ship.Failed, "shiplock logs --job backup", "the backup command ended with exit code %d", r.Code)
+		}
+		return "the backup command ended well", nil, nil
+	}
+	path, err := w.backupPath()
+	if err != nil {
+		return "", nil, err
+	}
+	info, err := Backup(ctx, w.db, path, w.progress(ctx))
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("%s of %s, %d KiB, verified, in %s", info.Kind, w.db.Name(), info.Size>>10, path), backupEvidence{path, info}, nil
+}
+
+func (w *work) backupPath() (string, error) {
+	dir := filepath.Join(w.e.Dir, "backups")
+	if to := w.run.Request.Environment.Database.Backup.To; to != "" {
+		dir = strings.TrimPrefix(to, "file://")
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(w.e.Dir, dir)
+		}
+	}
+	dir = filepath.Join(dir, w.env().App, w.env().Name)
+	return filepath.Join(dir, w.run.ID+".backup"), os.MkdirAll(dir, 0o700)
+}
+
+// Backup writes an encrypted, verified copy of db to path. A file of that name
+// appears only when it is whole.
+func Backup(ctx context.Context, db database.Database, path string, progress func(string)) (database.BackupInfo, error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".backup-*")
+	if err != nil {
+		return database.BackupInfo{}, fmt.Errorf("backup: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	last := time.Now()
+	info, err := db.Backup(ctx, tmp, func(n int64) {
+		if time.Since(last) > time.Second {
+			last = time.Now()
+			progress(fmt.Sprintf("%d MiB written", n>>20))
+		}
+	})
+	if err != nil {
+		return info, fmt.Errorf("backup: %w", err)
+	}
+	if err := tmp.Sync(); err != nil {
+		return info, fmt.Errorf("backup: %w", err)
+	}
+	if err := verify(ctx, db, tmp.Name(), info); err != nil {
+		return info, err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return info, fmt.Errorf("backup: %w", err)
+	}
+	return info, atomicfile.SyncDir(filepath.Dir(path))
+}
+
+func verify(ctx context.Context, db database.Database, path string, want database.BackupInfo) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	got, err := db.Verify(ctx, f)
+	if err != nil {
+		return fmt.Errorf("verify backup: %w", err)
+	}
+	if got.SHA256 != want.SHA256 || got.Size != want.Size {
+		return ship.Errorf(ship.Failed, "look at the disk", "verify backup: %d bytes were written, %d other ones read", want.Size, got.Size)
+	}
+	return nil
+}
+
+// restore puts the run's own backup back. It is only called where writes were
+// closed before it was taken.
+func (w *work) restore(ctx context.Context) (string, error) {
+	var b backupEvidence
+	if !w.evidence(plan.Backup, &b) || b.Path == "" {
+		return "", errors.New("this run has no backup that it can restore itself")
+	}
+	f, err := os.Open(b.Path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return w.db.Restore(ctx, w.fence, f)
+}

@@ -1,0 +1,159 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/gate"
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// preflight makes sure that nothing is begun that cannot be finished.
+func preflight(ctx context.Context, w *work) (string, any, error) {
+	said := []string{fmt.Sprintf("epoch %d", w.fence.Epoch)}
+	need := 3 * w.run.Request.Release.Artifact.Size
+	if w.db != nil {
+		if err := w.db.Ping(ctx); err != nil {
+			return "", nil, err
+		}
+		version, err := w.db.ServerVersion(ctx)
+		if err != nil {
+			return "", nil, err
+		}
+		size, err := w.db.Size(ctx)
+		if err != nil {
+			return "", nil, err
+		}
+		need += size
+		said = append(said, version+" reachable")
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(w.e.Dir, &fs); err != nil {
+		return "", nil, fmt.Errorf("ask for disk room in %s: %w", w.e.Dir, err)
+	}
+	free := int64(fs.Bavail) * fs.Bsize
+	if free < need {
+		return "", nil, ship.Errorf(ship.Failed, "free some room", "%s has %d MiB free, release and backup may need %d MiB", w.e.Dir, free>>20, need>>20)
+	}
+	said = append(said, fmt.Sprintf("%d MiB free", free>>20))
+	return strings.Join(said, ", "), nil, w.upload(ctx)
+}
+
+// upload hands the artifact to the platform.
+func (w *work) upload(ctx context.Context) error {
+	a := w.run.Request.Release.Artifact
+	f, err := w.e.Artifacts.Open(a.Digest)
+	if err != nil {
+		return fmt.Errorf("open artifact of v%d: %w", w.run.Request.Release.Number, err)
+	}
+	defer f.Close()
+	return w.platform.Upload(ctx, a, f)
+}
+
+func prepare(ctx context.Context, w *work) (string, any, error) {
+	p, err := w.platform.Prepare(ctx, w.spec)
+	if err != nil {
+		return "", nil, fmt.Errorf("prepare v%d: %w", w.run.Request.Release.Number, err)
+	}
+	return p.Took, p, nil
+}
+
+// inspect looks at the prepared release and the database and completes the
+// plan. A plan that may not be carried out ends the run here.
+func inspect(ctx context.Context, w *work) (string, any, error) {
+	facts, err := w.facts(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	p := plan.Build(facts)
+	if p.Refused != nil {
+		return "", nil, &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
+	}
+	w.newPlan = &p
+	if facts.Listing == nil {
+		return "no migrations", nil, nil
+	}
+	return fmt.Sprintf("%d of %d migrations pending", len(p.Migrations), len(facts.Listing.Migrations)), nil, nil
+}
+
+// facts gathers what a plan is made of.
+func (w *work) facts(ctx context.Context) (plan.Facts, error) {
+	f := plan.Facts{Request: w.run.Request, Can: w.platform.Capabilities()}
+	var err error
+	if f.Observed, err = w.platform.Observe(ctx, w.env()); err != nil {
+		return f, err
+	}
+	if active, ok := f.Observed.Slots[f.Observed.Active]; ok && f.Observed.Active != "" {
+		f.From = &active.Release
+	}
+	deployed, err := w.e.Journal.DeployedIn(ctx, w.env())
+	if err != nil {
+		return f, err
+	}
+	if len(deployed) > 0 {
+		f.FromSettings = &deployed[0].Settings
+	}
+	if w.tool == nil {
+		return f, nil
+	}
+	if f.Ledger, err = w.db.Ledger(ctx); err != nil {
+		return f, err
+	}
+	l, err := w.list(ctx, nil)
+	if err != nil {
+		return f, fmt.Errorf("list migrations: %w", err)
+	}
+	f.Listing = l
+	return f, nil
+}
+
+func runGate(ctx context.Context, w *work) (string, any, error) {
+	var p plan.GateParams
+	if err := w.params(&p); err != nil {
+		return "", nil, err
+	}
+	g, err := w.e.Plugins.Gate(p.Gate.Plugin)
+	if err != nil {
+		return "", nil, err
+	}
+	verdict, err := g.Judge(ctx, gate.Candidate{
+		Run: w.run.ID, Name: p.Gate.Name, Release: w.run.Request.Release, Dir: w.folder(), Timeout: p.Gate.Timeout,
+		Command: func(ctx context.Context, argv ship.Argv) (int, string, error) {
+			r, err := w.command(ctx, migrate.Command{Name: "gate-" + p.Gate.Name, Argv: argv, Timeout: p.Gate.Timeout})
+			return r.Code, string(r.Stdout) + string(r.Stderr), err
+		},
+	})
+	switch {
+	case err != nil:
+		return "", nil, fmt.Errorf("gate %s: %w", p.Gate.Name, err)
+	case verdict.Outcome == ship.Pass:
+		return verdict.Reason, verdict, nil
+	case verdict.Outcome == ship.Fail:
+		return "", verdict, ship.Errorf(ship.GateFailed, "shiplock logs --job gate-"+p.Gate.Name, "gate %s: %s", p.Gate.Name, verdict.Reason)
+	}
+	return "", verdict, ship.Errorf(ship.Inconclusive, "shiplock explain "+w.run.ID, "gate %s came to no conclusion: %s", p.Gate.Name, verdict.Reason)
+}
+
+// command runs a command in the prepared release. A named one belongs to this
+// run: a resumed run finds it again.
+func (w *work) command(ctx context.Context, c migrate.Command) (migrate.Result, error) {
+	pc := platform.Command{Argv: c.Argv, Stdin: c.Stdin, Timeout: c.Timeout, Vars: map[string]ship.Secret{}}
+	if c.Name != "" {
+		pc.Name, pc.Fence = w.run.ID+"."+c.Name, &w.fence
+	}
+	for k, v := range c.Vars {
+		pc.Vars[k] = ship.NewSecret(v)
+	}
+	if pc.Timeout <= 0 {
+		pc.Timeout = 2 * time.Minute
+	}
+	r, err := w.platform.Run(ctx, w.spec, pc)
+	return migrate.Result{Code: r.Code, Unknown: r.Unknown, Stdout: r.Stdout, Stderr: r.Stderr}, err
+}

@@ -1,0 +1,139 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/notify"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// hold stops admitting requests and waits until none is under way. The bound
+// is the platform's: when it is over the queue is let go whatever we do.
+func hold(ctx context.Context, w *work) (string, any, error) {
+	budget := w.run.Request.Environment.Hold
+	err := w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Holding, For: budget})
+	if err != nil {
+		return "", nil, err
+	}
+	if err := w.platform.StopWorkers(ctx, w.fence, w.env()); err != nil {
+		return "", nil, err
+	}
+	took, err := w.idle(ctx, budget/2)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("requests wait; the old release was idle after %s", took), nil, nil
+}
+
+// idle waits until no request is under way on the active slot.
+func (w *work) idle(ctx context.Context, within time.Duration) (time.Duration, error) {
+	begun := time.Now()
+	for {
+		obs, err := w.platform.Observe(ctx, w.env())
+		if err != nil {
+			return 0, err
+		}
+		n := obs.Slots[obs.Active].InFlight
+		if n == 0 {
+			return time.Since(begun).Round(time.Millisecond), nil
+		}
+		if time.Since(begun) > within {
+			return 0, ship.Errorf(ship.Failed, "deploy at a quieter time, or raise hold", "%d requests were still under way after %s", n, within)
+		}
+		if err := sleep(ctx, pollEvery/5); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func unhold(ctx context.Context, w *work) (string, any, error) {
+	return w.reopen(ctx, "the queue was let go")
+}
+
+func maintenance(ctx context.Context, w *work) (string, any, error) {
+	err := w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Maintenance, For: time.Minute})
+	if err != nil {
+		return "", nil, err
+	}
+	if err := w.platform.StopWorkers(ctx, w.fence, w.env()); err != nil {
+		return "", nil, err
+	}
+	took, err := w.idle(ctx, w.run.Request.Environment.Drain)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("the maintenance page is shown; the old release was idle after %s", took), nil, nil
+}
+
+func unmaintenance(ctx context.Context, w *work) (string, any, error) {
+	return w.reopen(ctx, "the old release was opened again")
+}
+
+func (w *work) reopen(ctx context.Context, text string) (string, any, error) {
+	if err := w.platform.StartWorkers(ctx, w.fence, w.env()); err != nil {
+		return "", nil, err
+	}
+	return text, nil, w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Serving})
+}
+
+func open(ctx context.Context, w *work) (string, any, error) {
+	obs, err := w.platform.Observe(ctx, w.env())
+	if err != nil {
+		return "", nil, err
+	}
+	if err := w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Serving}); err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("open; %d requests had waited", obs.Waiting), nil, nil
+}
+
+// tellAll tells people that the run passed.
+func tellAll(ctx context.Context, w *work) (string, any, error) {
+	for _, note := range w.tell(ctx, w.result(ctx, nil)) {
+		w.event(ctx, ship.EventNote, note, nil)
+	}
+	return fmt.Sprintf("%d notifiers", len(w.run.Request.Environment.Notify)), nil, nil
+}
+
+// tell notifies those who asked to hear of such an end. What goes wrong is a
+// note: the result stands.
+func (w *work) tell(ctx context.Context, r ship.Result) []string {
+	topic := "success"
+	switch {
+	case r.Kind == ship.RolledBack:
+		topic = "rollback"
+	case r.Status != ship.Passed:
+		topic = "failure"
+	}
+	m := notify.Message{Topic: topic, Title: fmt.Sprintf("%s v%d: %s", r.Environment, r.Candidate, topic), Result: r}
+	var notes []string
+	for _, n := range w.run.Request.Environment.Notify {
+		if len(n.On) > 0 && !contains(n.On, topic) {
+			continue
+		}
+		if err := w.tellOne(ctx, n.Plugin, m); err != nil {
+			notes = append(notes, "notifier "+n.Plugin.Kind+": "+w.mask.String(err.Error()))
+		}
+	}
+	return notes
+}
+
+func (w *work) tellOne(ctx context.Context, p ship.Plugin, m notify.Message) error {
+	n, err := w.e.Plugins.Notifier(p, w.resolver)
+	if err != nil {
+		return err
+	}
+	return n.Notify(ctx, m)
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}

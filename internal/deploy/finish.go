@@ -1,0 +1,210 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/mask"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// undoTime bounds what has to be done although the caller's time is over.
+const undoTime = 10 * time.Minute
+
+// A pauseError stops a run until a person has looked: its facts are what is
+// known, and nothing is guessed.
+type pauseError struct {
+	reason string
+	facts  []string
+	next   string
+}
+
+func (p *pauseError) Error() string { return p.reason }
+
+// failEarly ends a run that could not even be opened: nothing was changed, or
+// somebody else has the environment now.
+func (e *Engine) failEarly(ctx context.Context, run ship.Run, failure error) (ship.Result, error) {
+	if ship.KindOf(failure) == ship.Unreachable && run.Status != ship.Planned {
+		return run.Result, failure // tried again when it can be reached
+	}
+	w := &work{e: e, run: run}
+	r := ship.Result{Run: run.ID, Environment: w.env(), Status: ship.Broken, Kind: ship.KindOf(failure), Reason: failure.Error(),
+		Next: ship.HintOf(failure), Schema: ship.SchemaUnchanged, Candidate: run.Request.Release.Number}
+	if r.Kind == ship.Internal {
+		r.Kind = ship.Failed
+	}
+	return r, e.end(ctx, run, r)
+}
+
+func (e *Engine) end(ctx context.Context, run ship.Run, r ship.Result) error {
+	w := &work{e: e, run: run, mask: mask.New()}
+	w.event(ctx, ship.EventFinal, r.Reason, r)
+	return e.Journal.SetStatus(ctx, run.ID, r.Status, r)
+}
+
+// pause stops the run as it is. The environment stays the run's own.
+func (w *work) pause(ctx context.Context, why error) (ship.Result, error) {
+	r := w.result(ctx, why)
+	r.Status, r.Schema = ship.Paused, ship.SchemaUnknown
+	if r.Kind == ship.Internal || r.Kind == ship.Failed {
+		r.Kind = ship.MigrationFailed
+	}
+	r.Next = "shiplock explain " + w.run.ID
+	if p, ok := errors.AsType[*pauseError](why); ok {
+		r.Reason, r.Notes = w.mask.String(p.reason), append(r.Notes, maskAll(w, p.facts)...)
+		if p.next != "" {
+			r.Next = p.next
+		}
+	}
+	r.Reason = "paused: unknown: " + r.Reason
+	return r, w.e.end(ctx, w.run, r)
+}
+
+func maskAll(w *work, texts []string) []string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = w.mask.String(t)
+	}
+	return out
+}
+
+// finish ends the run and tells people.
+func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	r := w.result(ctx, failure)
+	if failure != nil {
+		r.Notes = append(r.Notes, w.tell(ctx, r)...)
+	}
+	if failure == nil && w.run.Request.Verb != ship.VerbMigrate {
+		if err := w.e.Journal.AddDeployed(ctx, w.run); err != nil {
+			return r, err
+		}
+	}
+	if err := w.platform.Release(ctx, w.env(), w.fence); err != nil && ship.KindOf(err) != ship.Fenced {
+		w.e.Log.Warn("release claim", "run", w.run.ID, "error", err)
+	}
+	return r, w.e.end(ctx, w.run, r)
+}
+
+// result says how the run stands, in one object.
+func (w *work) result(ctx context.Context, failure error) ship.Result {
+	to := w.run.Request.Release.Number
+	r := ship.Result{Run: w.run.ID, Environment: w.env(), Status: ship.Passed, Candidate: to, Schema: w.schema(failure == nil)}
+	obs, err := w.platform.Observe(ctx, w.env())
+	if err == nil {
+		r.Serving, r.Receipt = obs.Slots[obs.Active].Release.Number, obs.Receipt
+	} else {
+		r.Notes = append(r.Notes, "what serves could not be observed: "+w.mask.String(err.Error()))
+	}
+	if failure == nil {
+		r.Reason = w.success(r)
+		return r
+	}
+	r.Status, r.Kind, r.Step = ship.Broken, ship.KindOf(failure), w.failedStep()
+	if r.Kind == ship.Internal || r.Kind == ship.Unreachable && r.Step != plan.Preflight {
+		r.Kind = ship.Failed
+	}
+	if errors.Is(failure, errCancelled) {
+		r.Status = ship.Aborted
+	}
+	r.Reason = w.mask.String(failure.Error())
+	if r.Next = ship.HintOf(failure); r.Next == "" {
+		r.Next = "shiplock explain " + w.run.ID
+	}
+	return r
+}
+
+func (w *work) success(r ship.Result) string {
+	switch {
+	case w.run.Request.Verb == ship.VerbMigrate:
+		return fmt.Sprintf("%s is migrated for v%d", w.env(), r.Candidate)
+	case r.Receipt != nil && w.run.Plan.From != nil:
+		return fmt.Sprintf("v%d serves %s; %d requests were under way at the swap, %d ended by themselves, %d were cut",
+			r.Serving, w.env(), r.Receipt.InFlight, r.Receipt.Drained, r.Receipt.Cut)
+	}
+	return fmt.Sprintf("v%d serves %s", r.Serving, w.env())
+}
+
+func (w *work) failedStep() string {
+	for seq, s := range w.run.Plan.Steps {
+		if e := w.entry(seq); e != nil && e.Error != "" {
+			return s.Name
+		}
+	}
+	return w.current.Name
+}
+
+// schema says what the run left of the schema, from what the migrate step
+// recorded.
+func (w *work) schema(passed bool) ship.SchemaState {
+	if journal, err := w.e.Journal.Journal(context.Background(), w.run.ID); err == nil {
+		w.journal = journal
+	}
+	var m migrateEvidence
+	w.evidence(plan.Migrate, &m)
+	switch {
+	case len(m.Completed) > 0 && passed:
+		return ship.SchemaChanged
+	case len(m.Completed) > 0:
+		return ship.SchemaAhead
+	case len(m.Reverted) > 0:
+		return ship.SchemaReverted
+	}
+	return ship.SchemaUnchanged
+}
+
+// back takes back what has to be, in reverse order. It goes on although the
+// step that failed was interrupted, since leaving things half-done is what it
+// is there to avoid.
+func (w *work) back(ctx context.Context, failure error) error {
+	r := w.result(ctx, failure)
+	w.run.Status = ship.Undoing
+	if err := w.e.Journal.SetStatus(ctx, w.run.ID, ship.Undoing, r); err != nil {
+		return err
+	}
+	for seq := len(w.run.Plan.Steps) - 1; seq >= 0; seq-- {
+		if err := w.undoStep(ctx, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) undoStep(ctx context.Context, seq int) error {
+	journal, err := w.e.Journal.Journal(ctx, w.run.ID)
+	if err != nil {
+		return err
+	}
+	w.journal = journal
+	s, entry := w.run.Plan.Steps[seq], w.entry(seq)
+	impl := steps[s.Kind]
+	if entry == nil || entry.State == ship.StepUndone || impl.undo == nil {
+		return nil
+	}
+	w.seq, w.current = seq, s
+	if err := w.e.Journal.Intend(ctx, w.run.ID, seq, s.Name, ship.StepUndoing, w.fence.Epoch); err != nil {
+		return err
+	}
+	undoCtx, cancel := context.WithTimeout(ctx, undoTime)
+	defer cancel()
+	text, evidence, err := impl.undo(undoCtx, w)
+	if err != nil {
+		w.event(ctx, ship.EventNote, fmt.Sprintf("%s could not be taken back: %v", s.Name, err), nil)
+		return fmt.Errorf("take back %s: %w", s.Name, err)
+	}
+	var was error
+	if entry.Error != "" {
+		was = errors.New(entry.Error)
+	}
+	if err := w.e.Journal.Settle(ctx, w.run.ID, seq, ship.StepUndone, evidence, was, nil); err != nil {
+		return err
+	}
+	if text != "" {
+		w.event(ctx, ship.EventUndone, text, nil)
+	}
+	return nil
+}

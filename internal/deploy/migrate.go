@@ -1,0 +1,340 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// migrateEvidence is what a migrate step did, kept up to date migration by
+// migration.
+type migrateEvidence struct {
+	Completed []string `json:"completed"` // applied by this run and still there
+	Reverted  []string `json:"reverted"`  // applied or half applied, and taken back
+}
+
+// migration is a migrate step under way.
+type migration struct {
+	w       *work
+	params  plan.MigrateParams
+	lock    database.Lock
+	project migrate.Project
+	list    *migrate.Listing
+	found   migrateEvidence
+}
+
+// begin takes the migration lock and lists what is there now.
+func (w *work) beginMigration(ctx context.Context) (*migration, func(), error) {
+	m := &migration{w: w}
+	for _, s := range w.run.Plan.Steps {
+		if s.Kind == plan.Migrate {
+			w.evidence(plan.Migrate, &m.found)
+		}
+	}
+	if err := w.params(&m.params); err != nil {
+		return nil, nil, err
+	}
+	lock, err := w.db.Lock(ctx, w.fence, w.e.Holder+" run "+w.run.ID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("take the migration lock: %w", err)
+	}
+	release := func() {
+		if err := lock.Release(context.WithoutCancel(ctx)); err != nil {
+			w.e.Log.Warn("release migration lock", "run", w.run.ID, "error", w.mask.String(err.Error()))
+		}
+	}
+	project, closeProject, err := w.project(ctx, lock)
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	m.lock, m.project = lock, project
+	return m, func() { closeProject(); release() }, nil
+}
+
+// doMigrate applies the pending migrations one by one. What an earlier attempt
+// began is observed before it is touched.
+func doMigrate(ctx context.Context, w *work) (string, any, error) {
+	m, end, err := w.beginMigration(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer end()
+	for i, id := range m.params.IDs {
+		if err := w.cancelRequested(ctx); err != nil {
+			return "", m.found, err
+		}
+		w.progress(ctx)(fmt.Sprintf("%s (%d of %d)", id, i+1, len(m.params.IDs)))
+		if err := m.apply(ctx, id); err != nil {
+			return "", m.found, err
+		}
+		if err := w.note(ctx, m.found); err != nil {
+			return "", m.found, err
+		}
+	}
+	return strings.Join(m.found.Completed, ", "), m.found, nil
+}
+
+// apply brings one migration to its end.
+func (m *migration) apply(ctx context.Context, id string) error {
+	mig, rec, err := m.look(ctx, id)
+	if err != nil {
+		return err
+	}
+	if mig.Applied && rec != nil && rec.Status == ship.RecordDone {
+		m.complete(id)
+		return nil
+	}
+	if rec != nil && rec.Status == ship.RecordStarted {
+		done, err := m.resolve(ctx, mig)
+		if err != nil || done {
+			return err
+		}
+	} else if mig.Applied {
+		return m.done(ctx, mig)
+	}
+	before, err := m.w.db.Catalog(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	if !records(m.w.tool) {
+		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Record: []ship.Record{m.w.record(mig, ship.RecordStarted)}}); err != nil {
+			return err
+		}
+	}
+	if err := m.w.tool.Up(ctx, m.project, mig); err != nil {
+		if interrupted(ctx) && !timedOut(ctx) {
+			return err // we are being stopped; whoever resumes observes
+		}
+		return m.failed(ctx, mig, before, err)
+	}
+	return m.done(ctx, mig)
+}
+
+func timedOut(ctx context.Context) bool {
+	return ctx.Err() == context.DeadlineExceeded
+}
+
+// look reads what tool and ledger say of a migration now.
+func (m *migration) look(ctx context.Context, id string) (ship.Migration, *ship.Record, error) {
+	l, err := m.w.list(ctx, m.lock)
+	if err != nil {
+		return ship.Migration{}, nil, fmt.Errorf("list migrations: %w", err)
+	}
+	m.list = l
+	i := slices.IndexFunc(l.Migrations, func(x ship.Migration) bool { return x.ID == id })
+	if i < 0 {
+		return ship.Migration{}, nil, ship.Errorf(ship.MigrationFailed, "shiplock migrate status "+m.w.env().Name, "%s is no longer in the release", id)
+	}
+	rec, err := m.ledger(ctx, id)
+	return l.Migrations[i], rec, err
+}
+
+func (m *migration) ledger(ctx context.Context, id string) (*ship.Record, error) {
+	all, err := m.w.db.Ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if r.Migration == id {
+			return &r, nil
+		}
+	}
+	return nil, nil
+}
+
+// resolve finds out what became of a migration that was begun. A person's word
+// counts before the tool's; what cannot be known pauses the run.
+func (m *migration) resolve(ctx context.Context, mig ship.Migration) (done bool, err error) {
+	state, err := m.state(ctx, mig)
+	if err != nil {
+		return false, err
+	}
+	switch state {
+	case migrate.StateApplied:
+		return true, m.done(ctx, mig)
+	case migrate.StateNotApplied:
+		m.w.event(ctx, ship.EventNote, mig.ID+" was begun before a crash and is not applied: it is begun again", nil)
+		return false, m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{mig.ID}})
+	}
+	return false, m.unknown(mig, "nobody saw how it ended", nil)
+}
+
+func (m *migration) state(ctx context.Context, mig ship.Migration) (migrate.State, error) {
+	sig, err := m.w.e.Journal.TakeSignal(ctx, m.w.run.ID, "resolve:"+mig.ID)
+	if err != nil {
+		return "", err
+	}
+	if sig != nil {
+		m.w.event(ctx, ship.EventNote, fmt.Sprintf("%s is %s, says %s", mig.ID, sig.Data, sig.By), nil)
+		return migrate.State(sig.Data), nil
+	}
+	return m.w.tool.Observe(ctx, m.project, mig)
+}
+
+// unknown pauses the run: the facts are given, and a person decides.
+func (m *migration) unknown(mig ship.Migration, why string, facts []string) error {
+	if !mig.Atomic {
+		facts = append([]string{mig.ID + " is not atomic: some of it may have stayed"}, facts...)
+	}
+	return &pauseError{
+		reason: fmt.Sprintf("%s: %s", mig.ID, why), facts: facts,
+		next: fmt.Sprintf("look at the database, then: shiplock resume %s --migration %s --as applied|not-applied", m.w.run.ID, mig.ID),
+	}
+}
+
+// done records a migration as applied.
+func (m *migration) done(ctx context.Context, mig ship.Migration) error {
+	if !records(m.w.tool) || m.missing(ctx, mig.ID) {
+		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Record: []ship.Record{m.w.record(mig, ship.RecordDone)}}); err != nil {
+			return fmt.Errorf("record %s: %w", mig.ID, err)
+		}
+	}
+	m.complete(mig.ID)
+	return nil
+}
+
+func (m *migration) missing(ctx context.Context, id string) bool {
+	rec, err := m.ledger(ctx, id)
+	return err == nil && (rec == nil || rec.Status != ship.RecordDone)
+}
+
+func (m *migration) complete(id string) {
+	if !slices.Contains(m.found.Completed, id) {
+		m.found.Completed = append(m.found.Completed, id)
+	}
+}
+
+// failed ends a migration where it began, or says that it could not.
+func (m *migration) failed(ctx context.Context, mig ship.Migration, before *database.Catalog, failure error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	left, state, err := m.leftover(ctx, mig, before)
+	if err != nil {
+		return m.unknown(mig, fmt.Sprintf("it failed (%v) and what it left could not be read: %v", failure, err), nil)
+	}
+	how := "its transaction was rolled back"
+	if state != migrate.StateNotApplied || len(left) > 0 {
+		if left = m.takeDown(ctx, mig, before, left); len(left) > 0 {
+			if m.params.Restore {
+				return ship.Errorf(ship.MigrationFailed, "shiplock explain "+m.w.run.ID, "%s failed: %w; the backup is put back", mig.ID, failure)
+			}
+			return m.unknown(mig, fmt.Sprintf("it failed half-way (%v) and could not be taken back", failure), left)
+		}
+		how = "it was taken down again"
+		m.found.Reverted = append(m.found.Reverted, mig.ID)
+	}
+	if err := m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{mig.ID}}); err != nil {
+		return err
+	}
+	return ship.Errorf(ship.MigrationFailed, "shiplock logs "+m.w.env().Name+" --run "+m.w.run.ID, "%s failed: %w; %s, the schema is as it was before it", mig.ID, failure, how)
+}
+
+// leftover compares the schema with what it was.
+func (m *migration) leftover(ctx context.Context, mig ship.Migration, before *database.Catalog) ([]string, migrate.State, error) {
+	state, err := m.w.tool.Observe(ctx, m.project, mig)
+	if err != nil {
+		return nil, "", err
+	}
+	after, err := m.w.db.Catalog(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return differences(before, after), state, nil
+}
+
+// takeDown tries the migration's own way down and returns what is still left.
+func (m *migration) takeDown(ctx context.Context, mig ship.Migration, before *database.Catalog, left []string) []string {
+	if !mig.Reversible {
+		return left
+	}
+	if err := m.w.tool.Down(ctx, m.project, mig); err != nil {
+		return append(left, "its way down failed: "+err.Error())
+	}
+	still, state, err := m.leftover(ctx, mig, before)
+	if err != nil {
+		return append(left, err.Error())
+	}
+	if state == migrate.StateApplied {
+		still = append(still, mig.ID+" is still recorded as applied")
+	}
+	return still
+}
+
+// undoMigrate takes completed migrations back where the plan says so: by their
+// way down, or by the backup where writes were closed before it.
+func undoMigrate(ctx context.Context, w *work) (string, any, error) {
+	m, end, err := w.beginMigration(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	if !m.params.Revert {
+		end()
+		if len(m.found.Completed) == 0 {
+			return "", m.found, nil
+		}
+		return "kept: " + strings.Join(m.found.Completed, ", ") + " (expand: the old release can live with it)", m.found, nil
+	}
+	downErr := m.down(ctx)
+	end()
+	if downErr == nil {
+		if len(m.found.Reverted) == 0 {
+			return "", m.found, nil
+		}
+		return "taken down: " + strings.Join(m.found.Reverted, ", "), m.found, nil
+	}
+	if !m.params.Restore {
+		return "", m.found, downErr
+	}
+	kept, err := w.restore(ctx)
+	if err != nil {
+		return "", m.found, fmt.Errorf("%w; and the backup could not be put back: %w", downErr, err)
+	}
+	m.found.Reverted = append(m.found.Reverted, m.found.Completed...)
+	if len(m.found.Reverted) == 0 {
+		m.found.Reverted = m.params.IDs
+	}
+	m.found.Completed = nil
+	return "the backup was put back; the database as it was is kept as " + kept, m.found, nil
+}
+
+// down takes the completed migrations down, last first.
+func (m *migration) down(ctx context.Context) error {
+	begun := false
+	for _, id := range slices.Backward(m.params.IDs) {
+		mig, rec, err := m.look(ctx, id)
+		if err != nil {
+			return err
+		}
+		if rec != nil && rec.Status == ship.RecordStarted {
+			begun = true
+		}
+		if !mig.Applied {
+			continue
+		}
+		if !mig.Reversible {
+			return ship.Errorf(ship.MigrationFailed, "", "%s has no way down: %s", id, mig.WhyNot)
+		}
+		if err := m.w.tool.Down(ctx, m.project, mig); err != nil {
+			return fmt.Errorf("take down %s: %w", id, err)
+		}
+		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{id}}); err != nil {
+			return err
+		}
+		m.found.Completed = slices.DeleteFunc(m.found.Completed, func(x string) bool { return x == id })
+		m.found.Reverted = append(m.found.Reverted, id)
+		if err := m.w.note(ctx, m.found); err != nil {
+			return err
+		}
+	}
+	if begun {
+		return ship.Errorf(ship.MigrationFailed, "", "a migration failed half-way")
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// session shows a tool the target database: for reading always, for writing
+// only under the migration lock.
+type session struct {
+	db      database.Database
+	lock    database.Lock // nil outside the lock
+	dialect string
+}
+
+func (s session) Rows(ctx context.Context, query string, args ...any) ([][]string, error) {
+	if s.lock != nil {
+		return s.lock.Rows(ctx, query, args...)
+	}
+	return s.db.Rows(ctx, query, args...)
+}
+
+func (s session) Do(ctx context.Context, w ship.Work) error {
+	if s.lock == nil {
+		return errors.New("the schema is changed under the migration lock only")
+	}
+	return s.lock.Do(ctx, w)
+}
+
+func (s session) Dialect() string        { return s.dialect }
+func (s session) NoTable(err error) bool { return errors.Is(err, database.ErrNoTable) }
+
+func (s session) Ledger(ctx context.Context) ([]ship.Record, error) { return s.db.Ledger(ctx) }
+
+// runner runs a tool's commands with the migration role's URL and everything
+// that lets the database recognise a connection of this run and epoch.
+type runner struct {
+	w    *work
+	vars map[string]string
+}
+
+func (r runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, error) {
+	vars := maps.Clone(r.vars)
+	maps.Copy(vars, c.Vars)
+	c.Vars = vars
+	return r.w.command(ctx, c)
+}
+
+// project is what the tool is handed. The returned function closes it.
+func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project, func(), error) {
+	env := w.run.Request.Environment
+	tree, closeTree, err := w.e.Artifacts.Tree(w.run.Request.Release.Artifact.Digest)
+	if err != nil {
+		return migrate.Project{}, nil, err
+	}
+	direct := env.Database.MigrateURL
+	if direct == "" {
+		direct = env.Database.URL
+	}
+	url, err := w.resolver.Resolve(direct)
+	if err != nil {
+		return migrate.Project{}, nil, errors.Join(err, closeTree())
+	}
+	vars := w.db.ToolVars(w.fence, env.Migrate.LockTimeout)
+	if vars == nil {
+		vars = map[string]string{}
+	}
+	vars["DATABASE_URL"] = url.Reveal()
+	p := migrate.Project{
+		Dir: w.folder(), Tree: tree, Fence: w.fence, Release: w.run.Request.Release.Artifact.Digest,
+		Runner:  runner{w, vars},
+		Session: session{w.db, lock, env.Database.Kind},
+		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
+	}
+	return p, func() { _ = closeTree() }, ctx.Err()
+}
+
+// list asks the tool and classifies what is pending.
+func (w *work) list(ctx context.Context, lock database.Lock) (*migrate.Listing, error) {
+	p, closeProject, err := w.project(ctx, lock)
+	if err != nil {
+		return nil, err
+	}
+	defer closeProject()
+	l, err := w.tool.List(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	l.Migrations = lint.ClassifyAll(l.Migrations, w.run.Request.Environment.Database.Kind)
+	return &l, nil
+}
+
+// records tells whether the tool writes the ledger itself, in the transaction
+// of the migration.
+func records(t migrate.Tool) bool {
+	r, ok := t.(migrate.Recorder)
+	return ok && r.Records()
+}
+
+func (w *work) record(m ship.Migration, status ship.RecordStatus) ship.Record {
+	return ship.Record{
+		Migration: m.ID, Checksum: m.Checksum, Tool: w.run.Request.Environment.Migrate.Tool.Kind, Phase: m.Phase, Status: status,
+		Release: w.run.Request.Release.Artifact.Digest, Run: w.run.ID, Epoch: w.fence.Epoch,
+	}
+}
+
+// differences describes how the schema differs from what it was, a sentence
+// each.
+func differences(before, after *database.Catalog) []string {
+	var out []string
+	for _, d := range database.Diff(before, after) {
+		switch {
+		case d.Before == "":
+			out = append(out, fmt.Sprintf("%s %s is there, and was not before", d.Kind, d.Name))
+		case d.After == "":
+			out = append(out, fmt.Sprintf("%s %s is gone", d.Kind, d.Name))
+		default:
+			out = append(out, fmt.Sprintf("%s %s is %s, and was %s", d.Kind, d.Name, d.After, d.Before))
+		}
+	}
+	return out
+}

@@ -1,0 +1,210 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// Plan says what a run would do. It unpacks and prepares the release, which
+// changes nothing that serves, and records nothing.
+func (e *Engine) Plan(ctx context.Context, req ship.Request, progress func(string)) (ship.Plan, error) {
+	w, err := e.open(ctx, ship.Run{ID: "plan", Request: req})
+	if err != nil {
+		return ship.Plan{}, err
+	}
+	defer w.close()
+	w.run.Request.Run = "" // no record in a ledger is ours
+	if w.db != nil {
+		if err := w.db.Ping(ctx); err != nil {
+			return ship.Plan{}, err
+		}
+	}
+	if err := w.upload(ctx); err != nil {
+		return ship.Plan{}, err
+	}
+	p, err := w.platform.Prepare(ctx, w.spec)
+	if err != nil {
+		return ship.Plan{}, err
+	}
+	progress(p.Took)
+	w.prepared = &p
+	facts, err := w.facts(ctx)
+	if err != nil {
+		return ship.Plan{}, w.mask.Error(err)
+	}
+	return plan.Build(facts), nil
+}
+
+// op is something done to an environment outside a run, under the same claim.
+func (e *Engine) op(ctx context.Context, req ship.Request, f func(context.Context, *work) error) error {
+	w, err := e.open(ctx, ship.Run{ID: fmt.Sprintf("op-%d", time.Now().UnixNano()), Request: req})
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	w.detached = true
+	if err := w.claim(ctx); err != nil {
+		return err
+	}
+	ctx, stop := w.keepClaim(ctx)
+	defer stop()
+	err = f(ctx, w)
+	return errors.Join(w.mask.Error(err), w.platform.Release(context.WithoutCancel(ctx), w.env(), w.fence))
+}
+
+// SetMode opens an environment or shows its maintenance page.
+func (e *Engine) SetMode(ctx context.Context, req ship.Request, m platform.ModeChange) error {
+	return e.op(ctx, req, func(ctx context.Context, w *work) error {
+		if m.Mode == ship.Serving {
+			if err := w.platform.StartWorkers(ctx, w.fence, w.env()); err != nil {
+				return err
+			}
+		}
+		if err := w.platform.SetMode(ctx, w.fence, w.env(), m); err != nil {
+			return err
+		}
+		if m.Mode == ship.Maintenance {
+			return w.platform.StopWorkers(ctx, w.fence, w.env())
+		}
+		return nil
+	})
+}
+
+// BackUp saves the target database now and returns where the copy is.
+func (e *Engine) BackUp(ctx context.Context, req ship.Request) (path string, err error) {
+	w, err := e.open(ctx, ship.Run{ID: "backup-" + time.Now().UTC().Format("20060102-150405"), Request: req})
+	if err != nil {
+		return "", err
+	}
+	defer w.close()
+	if w.db == nil {
+		return "", ship.Errorf(ship.Invalid, "shiplock config show", "%s has no database", w.env())
+	}
+	if path, err = w.backupPath(); err != nil {
+		return "", err
+	}
+	_, err = Backup(ctx, w.db, path, func(string) {})
+	return path, w.mask.Error(err)
+}
+
+// Restore puts a copy back. Writes have to be closed: the environment must
+// show its maintenance page.
+func (e *Engine) Restore(ctx context.Context, req ship.Request, path string) (kept string, err error) {
+	if !filepath.IsAbs(path) {
+		return "", ship.Errorf(ship.Invalid, "give an absolute path", "%s is not absolute", path)
+	}
+	err = e.op(ctx, req, func(ctx context.Context, w *work) error {
+		if w.db == nil {
+			return ship.Errorf(ship.Invalid, "shiplock config show", "%s has no database", w.env())
+		}
+		obs, err := w.platform.Observe(ctx, w.env())
+		if err != nil {
+			return err
+		}
+		if obs.Active != "" && obs.Mode != ship.Maintenance {
+			return ship.Errorf(ship.Invalid, "shiplock maintenance on "+w.env().Name, "%s is open: what users write while a copy is put back would be lost", w.env())
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return ship.Errorf(ship.NotFound, "ls "+filepath.Dir(path), "open backup: %w", err)
+		}
+		defer f.Close()
+		kept, err = w.db.Restore(ctx, w.fence, f)
+		return err
+	})
+	return kept, err
+}
+
+// Migrations lists the migrations of a release in an environment, classified,
+// and the ledger of its database.
+func (e *Engine) Migrations(ctx context.Context, req ship.Request) (plan.Facts, error) {
+	w, err := e.open(ctx, ship.Run{ID: "status", Request: req})
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	defer w.close()
+	if w.tool == nil {
+		return plan.Facts{}, ship.Errorf(ship.Invalid, "shiplock config show", "%s has no migrations", w.env())
+	}
+	if err := w.upload(ctx); err != nil {
+		return plan.Facts{}, err
+	}
+	p, err := w.platform.Prepare(ctx, w.spec)
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	w.prepared = &p
+	f, err := w.facts(ctx)
+	return f, w.mask.Error(err)
+}
+
+// Down takes applied migrations back, the newest first, until the named one
+// is gone too. All is refused before the first step when one of them has no
+// way down, or when the release that serves needs one of them.
+func (e *Engine) Down(ctx context.Context, req ship.Request, serving *ship.Release, id string) (taken []string, err error) {
+	err = e.op(ctx, req, func(ctx context.Context, w *work) error {
+		if w.tool == nil {
+			return ship.Errorf(ship.Invalid, "shiplock config show", "%s has no migrations", w.env())
+		}
+		if err := w.upload(ctx); err != nil {
+			return err
+		}
+		p, err := w.platform.Prepare(ctx, w.spec)
+		if err != nil {
+			return err
+		}
+		w.prepared = &p
+		w.current.Params = []byte(`{}`)
+		m, end, err := w.beginMigration(ctx)
+		if err != nil {
+			return err
+		}
+		defer end()
+		if m.params.IDs, err = m.mayGoDown(ctx, serving, id); err != nil {
+			return err
+		}
+		err = m.down(ctx)
+		taken = m.found.Reverted
+		return err
+	})
+	return taken, err
+}
+
+// mayGoDown lists what has to be taken back for id to go, in order of
+// application, or refuses.
+func (m *migration) mayGoDown(ctx context.Context, serving *ship.Release, id string) ([]string, error) {
+	l, err := m.w.list(ctx, m.lock)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(l.Migrations, func(x ship.Migration) bool { return x.ID == id && x.Applied })
+	if at < 0 {
+		return nil, ship.Errorf(ship.NotFound, "shiplock migrate status "+m.w.env().Name, "%s is not applied", id)
+	}
+	down := map[string]bool{id: true}
+	var ids []string
+	for _, x := range l.Migrations[at:] {
+		needed := slices.ContainsFunc(x.Needs, func(n string) bool { return down[n] })
+		if !x.Applied || !(x.ID == id || needed || len(x.Needs) == 0) {
+			continue
+		}
+		down[x.ID] = true
+		if !x.Reversible {
+			return nil, ship.Errorf(ship.MigrationFailed, "shiplock migrate status "+m.w.env().Name, "%s has no way down (%s); nothing was changed", x.ID, x.WhyNot)
+		}
+		if serving != nil && slices.ContainsFunc(serving.Migrations, func(s ship.Migration) bool { return s.ID == x.ID }) {
+			return nil, ship.Errorf(ship.Invalid, "shiplock rollback "+m.w.env().Name, "v%d, which serves, needs %s; nothing was changed", serving.Number, x.ID)
+		}
+		ids = append(ids, x.ID)
+	}
+	return ids, nil
+}

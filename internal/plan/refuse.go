@@ -1,0 +1,156 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// refusal says why the request may not be carried out at all, or nil.
+func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
+	req := f.Request
+	if f.Listing == nil {
+		return nil
+	}
+	if f.Listing.Dirty != "" {
+		return &ship.Refusal{Kind: ship.MigrationFailed, Reason: f.Listing.Dirty, Hint: "shiplock migrate status " + req.Environment.ID.Name}
+	}
+	if len(f.Listing.Problems) > 0 {
+		return &ship.Refusal{Kind: ship.Invalid, Reason: strings.Join(f.Listing.Problems, "; "), Hint: "shiplock migrate status " + req.Environment.ID.Name}
+	}
+	if r := halfDone(f); r != nil {
+		return r
+	}
+	if r := tooNew(f); r != nil {
+		return r
+	}
+	if req.Verb == ship.VerbRollback && len(todo) > 0 {
+		return &ship.Refusal{Kind: ship.Invalid,
+			Reason: fmt.Sprintf("v%d needs %d migrations that are not applied (%s); going back does not migrate", req.Release.Number, len(todo), names(todo)),
+			Hint:   fmt.Sprintf("shiplock deploy %s --release v%d", req.Environment.ID.Name, req.Release.Number)}
+	}
+	if len(todo) > 0 && req.Environment.Database.Backup.Kind == "none" && req.Environment.Database.Backup.Reason == "" {
+		return &ship.Refusal{Kind: ship.Invalid, Reason: "no backup, no migration: database.backup is none without a reason",
+			Hint: "set database.backup.kind to dump, or give database.backup.reason"}
+	}
+	return nil
+}
+
+// halfDone finds a migration another run began and did not end.
+func halfDone(f Facts) *ship.Refusal {
+	for _, r := range f.Ledger {
+		if r.Status == ship.RecordStarted && r.Run != f.Request.Run {
+			return &ship.Refusal{Kind: ship.MigrationFailed,
+				Reason: fmt.Sprintf("migration %s was begun by run %s at %s and nobody knows how it ended", r.Migration, r.Run, r.At.UTC().Format("2006-01-02 15:04:05")),
+				Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration)}
+		}
+	}
+	return nil
+}
+
+// tooNew refuses a release when the database has a migration the release does
+// not know and that is not recorded as one it can live with.
+func tooNew(f Facts) *ship.Refusal {
+	expand := map[string]bool{}
+	newest := ""
+	for _, r := range f.Ledger {
+		if r.Status == ship.RecordDone && r.Phase == ship.Expand {
+			expand[r.Migration] = true
+		}
+	}
+	var bad []string
+	for _, id := range f.Listing.Unknown {
+		if !expand[id] {
+			bad = append(bad, id)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	if f.From != nil {
+		newest = fmt.Sprintf("; v%d, which serves now, can", f.From.Number)
+	}
+	return &ship.Refusal{Kind: ship.Invalid,
+		Reason: fmt.Sprintf("v%d cannot run on this database: it has %s, which v%d does not know and which is not recorded as expand%s",
+			f.Request.Release.Number, strings.Join(bad, ", "), f.Request.Release.Number, newest),
+		Hint: fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0])}
+}
+
+// route decides how migrations the running release cannot live with are
+// carried out: "" when there are none, else what a person accepted.
+func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
+	bad := incompatible(todo)
+	if len(bad) == 0 || f.From == nil {
+		return "", nil
+	}
+	accepted := f.Request.Options.Accept
+	why := bad[0].ID
+	if len(bad[0].Findings) > 0 {
+		why += ": " + bad[0].Findings[0]
+	}
+	env := f.Request.Environment.ID.Name
+	switch {
+	case migratesOnly(f):
+		return "", &ship.Refusal{Kind: ship.Invalid, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+			Hint: fmt.Sprintf("shiplock deploy %s --accept maintenance", env)}
+	case accepted == "":
+		return "", &ship.Refusal{Kind: ship.Invalid, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+			Hint: fmt.Sprintf("make it compatible (expand now, contract later), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env)}
+	case accepted == "hold" && !f.Can.Hold, accepted == "maintenance" && !f.Can.Maintenance:
+		return "", &ship.Refusal{Kind: ship.Invalid, Reason: fmt.Sprintf("platform %s cannot do %s", f.Request.Environment.Platform.Kind, accepted), Hint: "shiplock plan " + env}
+	case accepted == "hold":
+		return "hold", mustBeReversible(bad, env)
+	case f.Request.Environment.Database.Backup.Kind == "none":
+		return "maintenance", mustBeReversible(bad, env)
+	}
+	return "maintenance", nil
+}
+
+// mustBeReversible refuses a route that has no other way back than down steps.
+func mustBeReversible(bad []ship.Migration, env string) *ship.Refusal {
+	for _, m := range bad {
+		if !m.Reversible {
+			return &ship.Refusal{Kind: ship.Invalid,
+				Reason: fmt.Sprintf("%s has no way down (%s), so only a backup taken with writes closed could take it back", m.ID, m.WhyNot),
+				Hint:   fmt.Sprintf("shiplock deploy %s --accept maintenance, with database.backup.kind: dump", env)}
+		}
+	}
+	return nil
+}
+
+func incompatible(ms []ship.Migration) []ship.Migration {
+	var bad []ship.Migration
+	for _, m := range ms {
+		if m.Phase == ship.Contract {
+			bad = append(bad, m)
+		}
+	}
+	return bad
+}
+
+// notes are what a person should know and nobody has to decide.
+func notes(f Facts, todo []ship.Migration, route string) []string {
+	var n []string
+	if f.From == nil {
+		n = append(n, "first deployment: nothing serves yet, so nothing can take over if it goes wrong")
+	}
+	if f.Listing != nil && len(f.Listing.Unknown) > 0 {
+		n = append(n, fmt.Sprintf("the database is ahead of v%d by %s, recorded as expand", f.Request.Release.Number, strings.Join(f.Listing.Unknown, ", ")))
+	}
+	if route != "" {
+		n = append(n, "after the site is opened the old release cannot serve again without taking the schema back: no automatic rollback")
+	}
+	for _, m := range todo {
+		if !m.Reversible {
+			n = append(n, fmt.Sprintf("%s has no way down: %s", m.ID, m.WhyNot))
+		}
+	}
+	if len(todo) > 0 && f.Request.Environment.Database.Backup.Kind == "none" {
+		n = append(n, "no backup: "+f.Request.Environment.Database.Backup.Reason)
+	}
+	if len(todo) > 0 && f.Request.Options.SkipBackup != "" {
+		n = append(n, "no backup: "+f.Request.Options.SkipBackup)
+	}
+	return n
+}

@@ -1,0 +1,96 @@
+// Package wire holds what goes over the server's HTTP API besides the nouns of
+// package ship. It is shared by the API and its client and knows neither.
+package wire
+
+import (
+	"time"
+
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// Version is what GET /v1/version answers.
+type Version struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+}
+
+// NewRelease asks for a release of an artifact that was uploaded.
+type NewRelease struct {
+	App    string `json:"app"`
+	Digest string `json:"digest"`
+	By     string `json:"by"`
+}
+
+// NewRun asks for a run. Release 0 is, for a rollback, the previous good one.
+type NewRun struct {
+	Verb        string           `json:"verb"`
+	Environment ship.Environment `json:"environment"`
+	Release     int              `json:"release"`
+	By          string           `json:"by"`
+	Reason      string           `json:"reason,omitempty"`
+	Options     ship.Options     `json:"options"`
+}
+
+// NewSignal is a word to a run: "cancel", or "resolve" with the migration and
+// what became of it.
+type NewSignal struct {
+	Name      string `json:"name"`
+	Migration string `json:"migration,omitempty"`
+	As        string `json:"as,omitempty"` // "applied", "not applied"
+	By        string `json:"by"`
+}
+
+// EnvironmentStatus is what runs in an environment, since when, by whom, and
+// what was before.
+type EnvironmentStatus struct {
+	ID       ship.EnvironmentID   `json:"id"`
+	Release  *ship.Release        `json:"release,omitempty"`
+	Previous *ship.Release        `json:"previous,omitempty"` // the previous good one
+	State    string               `json:"state"`              // "empty", "healthy", "watching", "restored", "holding", "maintenance", "degraded", "unreachable"
+	Since    time.Time            `json:"since,omitzero"`
+	By       string               `json:"by,omitempty"`
+	Note     string               `json:"note,omitempty"`
+	Open     *ship.Run            `json:"open,omitempty"` // run that has not ended
+	Observed platform.Observation `json:"observed"`
+}
+
+// Journal is a run with its journal.
+type Journal struct {
+	Run     ship.Run     `json:"run"`
+	Entries []ship.Entry `json:"entries"`
+}
+
+// Mode asks for another treatment of an environment's requests.
+type Mode struct {
+	Environment ship.Environment    `json:"environment"`
+	Change      platform.ModeChange `json:"change"`
+	By          string              `json:"by"`
+}
+
+// Backup names a copy of a database. As a request to restore, Path is the copy.
+type Backup struct {
+	Environment ship.Environment `json:"environment"`
+	Path        string           `json:"path,omitempty"`
+	Kept        string           `json:"kept,omitempty"` // where the database was put that the copy replaced
+}
+
+// Migrations asks for, or is, the state of the migrations in an environment.
+type Migrations struct {
+	Environment ship.Environment `json:"environment"`
+	Release     int              `json:"release"`
+	Down        string           `json:"down,omitempty"` // take back until this one is gone
+	Migrations  []ship.Migration `json:"migrations,omitempty"`
+	Unknown     []string         `json:"unknown,omitempty"` // applied, no file in the release
+	Dirty       string           `json:"dirty,omitempty"`
+	Problems    []string         `json:"problems,omitempty"`
+	Ledger      []ship.Record    `json:"ledger,omitempty"`
+	Taken       []string         `json:"taken,omitempty"` // what Down took back
+}
+
+// Failure is the body of an answer that is not a success.
+type Failure struct {
+	Kind    ship.Kind `json:"kind"`
+	Message string    `json:"message"`
+	Hint    string    `json:"hint,omitempty"`
+}
