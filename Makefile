@@ -1,0 +1,53 @@
+# The targets that people and the checks of a submission share. `make` lists them.
+
+# The tools have a module file of their own, so that what a linter needs is no
+# dependency of the program.
+TOOL := go tool -modfile=tools/go.mod
+# Packages are tested side by side; more than one for each core only makes
+# tests with real servers wait for each other.
+PARALLEL ?= 2
+TIMEOUT ?= 20m
+
+.DEFAULT_GOAL := help
+.PHONY: help build check format-check vet arch setup test lint vuln bench demo update
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/shiplock, without cgo
+	CGO_ENABLED=0 go build -trimpath -o bin/shiplock ./cmd/shiplock
+
+check: format-check vet arch test ## everything a submission must pass
+
+format-check:
+	@unformatted="$$(gofmt -l cmd internal)"; if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+	go mod verify
+
+arch: ## the rules of docs/architecture.md, in seconds
+	go test ./internal/arch
+
+setup: ## install what the tests need, where it is missing
+	@scripts/test-setup
+
+test: setup ## every test, with the race detector
+	go test -race -shuffle=on -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+
+lint: ## golangci-lint and staticcheck; builds them the first time, which takes minutes
+	$(TOOL) golangci-lint run
+	$(TOOL) staticcheck ./...
+
+vuln: ## known vulnerabilities in what is linked; needs the network
+	@$(TOOL) govulncheck ./... || echo "govulncheck did not succeed: read above whether it found something or could not reach its database"
+
+bench: ## benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+demo: build ## a deployment, a failure and a rollback, in under a minute
+	./bin/shiplock demo
+
+update: ## rewrite docs/deps.txt from what is linked
+	go test ./internal/arch -update
