@@ -38,7 +38,9 @@ type Delivery struct {
 
 // policy keeps the whole of a delivery under about a minute: four tries of ten
 // seconds and pauses of one, two and four.
-var policy = backoff.Policy{Tries: 4, First: time.Second, Max: 4 * time.Second}
+func policy() backoff.Policy {
+	return backoff.Policy{Tries: 4, First: time.Second, Max: 4 * time.Second}
+}
 
 // Dispatch tells m to every receiver that wants its topic, all at once, and
 // tries again what may work the next time. It returns when the last is
@@ -54,7 +56,7 @@ func Dispatch(ctx context.Context, receivers []Receiver, m Message) []Delivery {
 			continue
 		}
 		wg.Go(func() {
-			deliveries[i].Tries, deliveries[i].Err = policy.Do(ctx,
+			deliveries[i].Tries, deliveries[i].Err = policy().Do(ctx,
 				func(ctx context.Context) error { return notifyOnce(ctx, r.Notifier, m) },
 				func(err error) bool { return errors.Is(err, ErrPermanent) })
 		})

@@ -38,13 +38,13 @@ func dialer() *net.Dialer {
 		// Loopback and private addresses are let through: a chat server
 		// inside a company's network is the usual receiver.
 		ip := to.Addr().Unmap()
-		if ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip == metadataIPv6 {
+		if ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip == netip.MustParseAddr(metadataIPv6) {
 			return fmt.Errorf("%w: %s is no address of a webhook", notify.ErrPermanent, ip)
 		}
 		return nil
 	}}
 }
 
-// metadataIPv6 is a cloud's metadata service in the private range, which has
-// no link-local address under IPv6.
-var metadataIPv6 = netip.AddrFrom16([16]byte{0xfd, 0x00, 0x0e, 0xc2, 15: 0x54, 14: 0x02})
+// metadataIPv6 is a cloud's metadata service that is in the private range, not
+// among the link-local addresses.
+const metadataIPv6 = "fd00:ec2::254"
