@@ -1,0 +1,151 @@
+package config
+
+// The structs of this file are the shape of shiplock.yaml: json names the key,
+// jsonschema its limits, which the decoder enforces and the schema shows, and
+// jsonschema_description says what it is for. A pointer is a block that may be
+// left out.
+
+// A document is a whole shiplock.yaml.
+type document struct {
+	App          name               `json:"app" jsonschema:"required" jsonschema_description:"Name of the app."`
+	Release      *releaseBlock      `json:"release" jsonschema_description:"What a release is packed from."`
+	Run          *runBlock          `json:"run" jsonschema:"required" jsonschema_description:"How a release is prepared and which processes it has."`
+	Gates        table[gateKind]    `json:"gates" jsonschema_description:"Conditions a run must pass, by name. An environment lists the names of those it wants."`
+	Environments table[environment] `json:"environments" jsonschema:"required" jsonschema_description:"The places where the app runs, in the order of promotion."`
+	Server       server             `json:"server" jsonschema_description:"Where the control plane is: ssh://user@host or the path of a unix socket. Default the socket on this machine."`
+	settings
+}
+
+// settings can be said for the whole file and again for one environment, key
+// by key.
+type settings struct {
+	Vars       *variables       `json:"vars" jsonschema_description:"Environment variables of every process. A value may hold ${secret:NAME} and ${env:NAME}; $${ is a literal ${."`
+	Health     *healthBlock     `json:"health" jsonschema_description:"When an instance is healthy."`
+	Warmup     []urlPath        `json:"warmup" jsonschema_description:"Paths requested before traffic comes, until their latency is steady."`
+	Smoke      []urlPath        `json:"smoke" jsonschema_description:"Paths that must answer 2xx or 3xx before traffic comes."`
+	Database   *databaseBlock   `json:"database" jsonschema_description:"The database of the app."`
+	Migrations *migrationsBlock `json:"migrations" jsonschema_description:"How the schema is changed."`
+	Secrets    *secretsBlock    `json:"secrets" jsonschema_description:"Where ${secret:NAME} is looked up."`
+	Notify     []notifier       `json:"notify" jsonschema_description:"Who is told how a run ended."`
+	Watch      *watchBlock      `json:"watch" jsonschema_description:"What the new release is held to after the swap. Beyond a limit the old one gets the traffic back."`
+	KeepOld    duration         `json:"keep_old" jsonschema_description:"How long the old release stays warm after the swap. Default 15m, or watch.for when that is longer."`
+	Drain      duration         `json:"drain" jsonschema_description:"How long requests under way get to end. Default 30s."`
+	Hold       duration         `json:"hold" jsonschema_description:"Requests wait at the proxy no longer than this. Default 20s."`
+}
+
+// An environment is one place where the app runs.
+type environment struct {
+	At        spot                     `json:"-"`
+	Platform  platformKind             `json:"platform" jsonschema_description:"Kind of place: its name, or the name with its settings under it. Default process."`
+	Branch    branch                   `json:"branch" jsonschema_description:"Branch whose pushes are deployed; with after, the branch a promoted commit must be on."`
+	After     plain                    `json:"after" jsonschema_description:"Environment a release is promoted from."`
+	Listen    oneOrMore[listenAddress] `json:"listen" jsonschema_description:"Addresses requests come in at, host:port. Default 127.0.0.1:8080."`
+	Host      host                     `json:"host" jsonschema_description:"Host name whose requests are this environment's. Default every host."`
+	Hosts     []host                   `json:"hosts" jsonschema_description:"Several of host."`
+	TLS       *tlsBlock                `json:"tls" jsonschema_description:"Certificate for listen."`
+	User      userName                 `json:"user" jsonschema_description:"Unprivileged user the commands run as, instead of run.user."`
+	Gates     []plain                  `json:"gates" jsonschema_description:"Names of the gates a run must pass here, in order."`
+	Processes table[processOverride]   `json:"processes" jsonschema_description:"Numbers of instances that differ from run.processes."`
+	settings
+}
+
+type releaseBlock struct {
+	At      spot      `json:"-"`
+	From    choice    `json:"from" jsonschema:"enum=zip" jsonschema_description:"What a release is made of: zip packs the project's tree. Default zip."`
+	Exclude []pattern `json:"exclude" jsonschema_description:"Files and folders that are not packed; * and ? match within a name."`
+}
+
+// orZero returns the block, or an empty one when the file has none.
+func (b *releaseBlock) orZero() releaseBlock {
+	if b == nil {
+		return releaseBlock{}
+	}
+	return *b
+}
+
+type runBlock struct {
+	At        spot           `json:"-"`
+	Python    *pythonBlock   `json:"python" jsonschema_description:"A virtual environment per release, first on PATH."`
+	Prepare   []command      `json:"prepare" jsonschema_description:"Commands once per release, without a database: builds."`
+	Setup     []command      `json:"setup" jsonschema_description:"Commands before the processes start, in order."`
+	Processes table[process] `json:"processes" jsonschema:"required" jsonschema_description:"The long-running commands. web gets the requests; the others are workers."`
+	Shared    []projectPath  `json:"shared" jsonschema_description:"Folders that outlive releases, within the project."`
+	User      userName       `json:"user" jsonschema_description:"Unprivileged user the commands run as. Default the user shiplock runs as."`
+}
+
+type pythonBlock struct {
+	At           spot        `json:"-"`
+	Requirements projectPath `json:"requirements" jsonschema_description:"File of requirements to install, within the project."`
+	Interpreter  plain       `json:"interpreter" jsonschema_description:"Interpreter the virtual environment is made with. Default python3."`
+	SitePackages flag        `json:"site_packages" jsonschema_description:"Whether the machine's packages can be seen too."`
+	Offline      flag        `json:"offline" jsonschema_description:"Install nothing from an index."`
+}
+
+type processBlock struct {
+	At        spot     `json:"-"`
+	Command   command  `json:"command" jsonschema:"required" jsonschema_description:"Text that is split into words, or a list of words. $NAME is replaced; there is no shell."`
+	Instances count    `json:"instances" jsonschema:"minimum=0,maximum=64" jsonschema_description:"How many run at a time. Default 1."`
+	Overlap   flag     `json:"overlap" jsonschema_description:"A worker of the new release may run beside one of the old."`
+	Grace     duration `json:"grace" jsonschema_description:"Time between asking to end (SIGTERM) and ending (SIGKILL). Default 10s."`
+}
+
+type processOverride struct {
+	At        spot  `json:"-"`
+	Instances count `json:"instances" jsonschema:"required,minimum=0,maximum=64" jsonschema_description:"How many run at a time here."`
+}
+
+type healthBlock struct {
+	At           spot     `json:"-"`
+	Path         urlPath  `json:"path" jsonschema_description:"Path that answers 2xx or 3xx when the instance is healthy. Default /."`
+	Host         host     `json:"host" jsonschema_description:"Host header of the probe. Default the environment's first host."`
+	HealthyAfter count    `json:"healthy_after" jsonschema:"minimum=1,maximum=100" jsonschema_description:"Good answers in a row. Default 3."`
+	Every        duration `json:"every" jsonschema_description:"Time between probes. Default 1s."`
+	Timeout      duration `json:"timeout" jsonschema_description:"Time a probe may take. Default 5s."`
+	GiveUp       duration `json:"give_up" jsonschema_description:"Time the whole wait may take. Default 40s."`
+}
+
+type databaseBlock struct {
+	At         spot         `json:"-"`
+	Kind       plain        `json:"kind" jsonschema_description:"Kind of database. Default what the scheme of url says; needed when url is a reference."`
+	URL        value        `json:"url" jsonschema_description:"URL the app uses."`
+	MigrateURL value        `json:"migrate_url" jsonschema_description:"Direct URL with the role that may change the schema. Default url."`
+	Backup     *backupBlock `json:"backup" jsonschema_description:"How the database is saved before a migration."`
+}
+
+type backupBlock struct {
+	At      spot    `json:"-"`
+	Kind    choice  `json:"kind" jsonschema:"enum=dump,enum=command,enum=none" jsonschema_description:"dump copies the database, command lets yours do it, none gives a reason. Default dump."`
+	To      plain   `json:"to" jsonschema_description:"file:// URL of the folder copies are kept in. Default a folder of the installation."`
+	Reason  plain   `json:"reason" jsonschema_description:"Why there is none."`
+	Command command `json:"command" jsonschema_description:"Command that makes the copy."`
+	Key     value   `json:"key" jsonschema_description:"Reference to the key copies are encrypted with. Default the installation's own."`
+}
+
+type migrationsBlock struct {
+	At            spot         `json:"-"`
+	Tool          plain        `json:"tool" jsonschema_description:"The migration tool."`
+	Route         choice       `json:"route" jsonschema:"enum=hold,enum=maintenance" jsonschema_description:"How a change both releases cannot live with is made: hold requests for a moment, or show a maintenance page. Default it is refused."`
+	Timeout       duration     `json:"timeout" jsonschema_description:"Time one migration may take. Default 15m."`
+	LockTimeout   duration     `json:"lock_timeout" jsonschema_description:"A statement waits no longer for a lock. Default 5s."`
+	ContractAfter duration     `json:"contract_after" jsonschema_description:"Time before what no code needs any more is dropped. Default 28d."`
+	Settings      toolSettings `json:"settings" jsonschema_description:"Settings of the tool."`
+}
+
+type tlsBlock struct {
+	At   spot     `json:"-"`
+	Cert hostFile `json:"cert" jsonschema:"required" jsonschema_description:"File with the certificate and its chain, PEM."`
+	Key  hostFile `json:"key" jsonschema:"required" jsonschema_description:"File with the private key, PEM."`
+}
+
+type watchBlock struct {
+	At          spot     `json:"-"`
+	For         duration `json:"for" jsonschema_description:"How long the old release guards the new one. Default 5m."`
+	ErrorRate   percent  `json:"error_rate" jsonschema_description:"Share of failed requests that is too much. Default 1%."`
+	P95         duration `json:"p95" jsonschema_description:"95th percentile of latency that is too much. Default not looked at."`
+	MinRequests count    `json:"min_requests" jsonschema:"minimum=1,maximum=1000000" jsonschema_description:"Requests before a rate is judged. Default 20."`
+}
+
+type secretsBlock struct {
+	At   spot     `json:"-"`
+	File hostFile `json:"file" jsonschema:"required" jsonschema_description:"File of NAME=VALUE lines that only its owner can read. Relative to this file's folder."`
+}
