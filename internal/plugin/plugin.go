@@ -29,20 +29,17 @@ type Registry[T any] struct {
 }
 
 // Register teaches r a kind, given its constructor. C is the plug-in's own
-// settings; a key it does not have is an error.
-func Register[T, C any, P any](r *Registry[T], kind string, build func(C, Deps) (P, error), as func(P) T) {
+// settings; a key it does not have is an error. P is the plug-in's own type:
+// as turns it into what the family is used as.
+func Register[T, C, P any](r *Registry[T], kind string, build func(C, Deps) (P, error), as func(P) T) {
 	if r.kinds == nil {
 		r.kinds = map[string]func(json.RawMessage, Deps) (T, error){}
 	}
 	r.kinds[kind] = func(raw json.RawMessage, d Deps) (T, error) {
-		var cfg C
 		var none T
-		if len(raw) > 0 {
-			dec := json.NewDecoder(bytes.NewReader(raw))
-			dec.DisallowUnknownFields()
-			if err := dec.Decode(&cfg); err != nil {
-				return none, ship.Errorf(ship.Invalid, "shiplock config schema", "settings of %s: %w", kind, err)
-			}
+		cfg, err := decode[C](kind, raw)
+		if err != nil {
+			return none, err
 		}
 		p, err := build(cfg, d)
 		if err != nil {
@@ -50,6 +47,19 @@ func Register[T, C any, P any](r *Registry[T], kind string, build func(C, Deps) 
 		}
 		return as(p), nil
 	}
+}
+
+func decode[C any](kind string, raw json.RawMessage) (C, error) {
+	var cfg C
+	if len(raw) == 0 {
+		return cfg, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&cfg); err != nil {
+		return cfg, ship.Errorf(ship.Invalid, "shiplock config schema", "settings of %s: %w", kind, err)
+	}
+	return cfg, nil
 }
 
 // Open returns a plug-in of the kind p names.

@@ -1,0 +1,73 @@
+// Package builtin lists every plug-in this binary has, a line each. It knows
+// nothing else of them.
+package builtin
+
+import (
+	"github.com/shiplock/shiplock/internal/config"
+	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/database/postgres"
+	"github.com/shiplock/shiplock/internal/database/sqlite"
+	"github.com/shiplock/shiplock/internal/gate"
+	gatecommand "github.com/shiplock/shiplock/internal/gate/command"
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/migrate/alembic"
+	migratecommand "github.com/shiplock/shiplock/internal/migrate/command"
+	"github.com/shiplock/shiplock/internal/migrate/django"
+	"github.com/shiplock/shiplock/internal/migrate/sqlfiles"
+	"github.com/shiplock/shiplock/internal/notify"
+	notifylog "github.com/shiplock/shiplock/internal/notify/log"
+	"github.com/shiplock/shiplock/internal/notify/webhook"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/platform/process"
+)
+
+// Platforms returns every kind of platform.
+func Platforms() *platform.Registry {
+	r := new(platform.Registry)
+	platform.Register(r, "process", process.New)
+	return r
+}
+
+// Databases returns every kind of database.
+func Databases() *database.Registry {
+	r := new(database.Registry)
+	database.Register(r, "postgres", postgres.New)
+	database.Register(r, "sqlite", sqlite.New)
+	return r
+}
+
+// Tools returns every migration tool.
+func Tools() *migrate.Registry {
+	r := new(migrate.Registry)
+	migrate.Register(r, "sqlfiles", sqlfiles.New)
+	migrate.Register(r, "django", django.New)
+	migrate.Register(r, "alembic", alembic.New)
+	migrate.Register(r, "command", migratecommand.New)
+	return r
+}
+
+// Gates returns every kind of gate.
+func Gates() *gate.Registry {
+	r := new(gate.Registry)
+	gate.Register(r, "command", gatecommand.New)
+	return r
+}
+
+// Notifiers returns every kind of notifier.
+func Notifiers() *notify.Registry {
+	r := new(notify.Registry)
+	notify.Register(r, "log", notifylog.New)
+	notify.Register(r, "webhook", webhook.New)
+	return r
+}
+
+// Known lists the kinds a configuration may name.
+func Known() config.Known {
+	return config.Known{
+		Platforms: Platforms().Kinds(),
+		Tools:     Tools().Kinds(),
+		Gates:     Gates().Kinds(),
+		Notifiers: Notifiers().Kinds(),
+		Databases: Databases().Kinds(),
+	}
+}
