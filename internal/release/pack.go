@@ -47,8 +47,8 @@ func Pack(ctx context.Context, o PackOptions, w io.Writer) (ship.Artifact, *Mani
 		return ship.Artifact{}, nil, ship.Errorf(ship.Invalid, "name a folder", "pack: %w", err)
 	}
 	defer root.Close()
-	p := &packer{root: root, ctx: ctx, progress: o.Progress}
-	m, err := p.survey(o)
+	p := &packer{root: root, progress: o.Progress}
+	m, err := p.survey(ctx, o)
 	if err != nil {
 		return ship.Artifact{}, nil, err
 	}
@@ -61,23 +61,22 @@ func Pack(ctx context.Context, o PackOptions, w io.Writer) (ship.Artifact, *Mani
 		_ = os.Remove(tmp.Name())
 	}()
 	sum := sha256.New()
-	if err := p.write(m, io.MultiWriter(tmp, sum)); err != nil {
+	if err := p.write(ctx, m, io.MultiWriter(tmp, sum)); err != nil {
 		return ship.Artifact{}, nil, err
 	}
 	if _, err := tmp.Seek(0, io.SeekStart); err != nil {
 		return ship.Artifact{}, nil, fmt.Errorf("pack: %w", err)
 	}
-	size, err := io.Copy(w, &reader{ctx: ctx, r: tmp})
+	size, err := io.Copy(w, &reader{ctx, tmp})
 	if err != nil {
 		return ship.Artifact{}, nil, fmt.Errorf("hand over the archive: %w", err)
 	}
 	return m.artifact("sha256:"+hex.EncodeToString(sum.Sum(nil)), size), m, nil
 }
 
-// A packer packs one tree. It holds the context of its one call.
+// A packer packs one tree.
 type packer struct {
 	root     *os.Root
-	ctx      context.Context
 	crcs     []uint32 // of the manifest's files
 	progress func(done, total int64)
 	done     int64
@@ -86,10 +85,10 @@ type packer struct {
 
 // survey reads the whole tree once, because the manifest with every digest
 // comes first in the archive.
-func (p *packer) survey(o PackOptions) (*Manifest, error) {
+func (p *packer) survey(ctx context.Context, o PackOptions) (*Manifest, error) {
 	ex := newExclusion(o.Exclude)
 	limits := o.Limits.orDefault()
-	files, err := choose(p.ctx, p.root, ex, limits)
+	files, err := choose(ctx, p.root, ex, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func (p *packer) survey(o PackOptions) (*Manifest, error) {
 	}
 	p.crcs = make([]uint32, len(files))
 	for i := range files {
-		if err := p.read(&files[i], &p.crcs[i], io.Discard); err != nil {
+		if err := p.read(ctx, &files[i], &p.crcs[i], io.Discard); err != nil {
 			return nil, err
 		}
 	}
@@ -106,7 +105,7 @@ func (p *packer) survey(o PackOptions) (*Manifest, error) {
 		return nil, ship.Errorf(ship.Invalid, "rename it, or add it to release.exclude", "the tree cannot be packed: %w", err)
 	}
 	m := &Manifest{Schema: ManifestSchema, App: o.App, Files: files}
-	if m.Commit, m.Dirty, err = commitOf(p.ctx, o.Dir, ex); err != nil {
+	if m.Commit, m.Dirty, err = commitOf(ctx, o.Dir, ex); err != nil {
 		return nil, err
 	}
 	if o.Migrations != nil {
@@ -118,14 +117,14 @@ func (p *packer) survey(o PackOptions) (*Manifest, error) {
 }
 
 // read copies a file to w and notes its size, digest and CRC as read.
-func (p *packer) read(f *File, crc *uint32, w io.Writer) error {
+func (p *packer) read(ctx context.Context, f *File, crc *uint32, w io.Writer) error {
 	src, err := p.root.Open(f.Path)
 	if err != nil {
 		return fmt.Errorf("pack: %w", err)
 	}
 	defer src.Close()
 	sum, check := sha256.New(), crc32.NewIEEE()
-	n, err := io.Copy(io.MultiWriter(w, sum, check, meter{p}), &reader{ctx: p.ctx, r: src})
+	n, err := io.Copy(io.MultiWriter(w, sum, check, meter{p}), &reader{ctx, src})
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", f.Path, err)
 	}
@@ -133,7 +132,7 @@ func (p *packer) read(f *File, crc *uint32, w io.Writer) error {
 	return nil
 }
 
-func (p *packer) write(m *Manifest, w io.Writer) error {
+func (p *packer) write(ctx context.Context, m *Manifest, w io.Writer) error {
 	data, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("pack: %w", err)
@@ -155,7 +154,7 @@ func (p *packer) write(m *Manifest, w io.Writer) error {
 			return fmt.Errorf("pack %s: %w", f.Path, err)
 		}
 		again, crc := f, uint32(0)
-		if err := p.read(&again, &crc, out); err != nil {
+		if err := p.read(ctx, &again, &crc, out); err != nil {
 			return err
 		}
 		if again != f {
@@ -186,7 +185,7 @@ func header(f File, crc uint32) *zip.FileHeader {
 	return h
 }
 
-// A reader ends with its context.
+// A reader ends with its context. It lives no longer than the one copy.
 type reader struct {
 	ctx context.Context
 	r   io.Reader
