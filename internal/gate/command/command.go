@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/shiplock/shiplock/internal/gate"
+	"github.com/shiplock/shiplock/internal/mask"
 	"github.com/shiplock/shiplock/internal/plugin"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -34,7 +35,7 @@ func New(cfg Config, _ plugin.Deps) (*Gate, error) {
 
 // Judge implements [gate.Gate].
 func (g *Gate) Judge(ctx context.Context, c gate.Candidate) (ship.Verdict, error) {
-	name := shorten(printable(strings.Join(g.argv, " ")), maxName)
+	name := shorten(oneLine(mask.Terminal(strings.Join(g.argv, " "))), maxName)
 	code, output, err := c.Command(ctx, g.argv)
 	if err != nil {
 		return ship.Verdict{}, fmt.Errorf("run %q: %w", name, err)
@@ -59,8 +60,9 @@ const (
 // lastLines returns the last lines of output that are not blank, as one line.
 func lastLines(output string) string {
 	var last []string
-	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(printable(line)); line == "" {
+	// A progress line goes back to its beginning instead of ending.
+	for line := range strings.Lines(mask.Terminal(strings.ReplaceAll(output, "\r", "\n"))) {
+		if line = strings.TrimSpace(oneLine(line)); line == "" {
 			continue
 		}
 		if len(last) == maxLines {
@@ -71,56 +73,18 @@ func lastLines(output string) string {
 	return strings.Join(last, " | ")
 }
 
-// printable drops what a terminal or a reader of lines could take for more
-// than text: escape sequences, other control characters, and the invisible
-// ones that reorder a line.
-func printable(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		if s[0] == '\x1b' {
-			s = s[escapeLen(s):]
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s)
-		s = s[n:]
+// oneLine drops what is left in shown text that could still end a line, or is
+// not seen at all.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
-		case r == utf8.RuneError && n == 1, unicode.Is(unicode.Cf, r):
-		case r == '\u2028', r == '\u2029', unicode.IsControl(r):
-			b.WriteByte(' ')
-		default:
-			b.WriteRune(r)
+		case unicode.IsControl(r), unicode.In(r, unicode.Zl, unicode.Zp):
+			return ' '
+		case unicode.Is(unicode.Cf, r):
+			return -1
 		}
-	}
-	return b.String()
-}
-
-// escapeLen returns the length of the escape sequence s begins with: up to the
-// final byte of a control sequence (ESC [), up to BEL or ESC \ of a string
-// (ESC ] and its like), else two bytes. One that does not end is all of s.
-func escapeLen(s string) int {
-	if len(s) < 2 {
-		return len(s)
-	}
-	switch s[1] {
-	case '[':
-		for i := 2; i < len(s); i++ {
-			if s[i] >= 0x40 && s[i] <= 0x7e {
-				return i + 1
-			}
-		}
-		return len(s)
-	case ']', 'P', 'X', '^', '_':
-		for i := 2; i < len(s); i++ {
-			if s[i] == '\a' {
-				return i + 1
-			}
-			if s[i] == '\x1b' {
-				return min(i+2, len(s))
-			}
-		}
-		return len(s)
-	}
-	return 2
+		return r
+	}, s)
 }
 
 // shorten cuts s to at most limit bytes at a character, marking the cut.

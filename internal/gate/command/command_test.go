@@ -44,11 +44,11 @@ func TestTheReasonQuotesTheEndOfTheOutput(t *testing.T) {
 		{"only blank lines", "\n \r\n\t\n", `"npm test" ended with exit code 3`},
 		{"one line without an end", "1 failed", `"npm test" ended with exit code 3: 1 failed`},
 		{"many lines, some blank", "a\nb\n\nc\n  d\n\n", `"npm test" ended with exit code 3: b | c | d`},
-		{"a progress line", "10 %\r20 %\r", `"npm test" ended with exit code 3: 10 % 20 %`},
+		{"a progress line", "10 %\r20 %\r", `"npm test" ended with exit code 3: 10 % | 20 %`},
 		{"A56 colours and a link", "\x1b[31;1mred\x1b[0m \x1b]8;;http://evil\x1b\\text\x1b]8;;\a!", `"npm test" ended with exit code 3: red text!`},
 		{"A56 a write to the clipboard", "ok\x1b]52;c;ZXZpbA==", `"npm test" ended with exit code 3: ok`},
 		{"A59 a line that reads backwards", "user \u202eevil\u2066", `"npm test" ended with exit code 3: user evil`},
-		{"bytes that are no text", "a\xff\xfe\x00b", `"npm test" ended with exit code 3: a b`},
+		{"bytes that are no text", "a\xff\xfe\x00b", "\"npm test\" ended with exit code 3: a\ufffd\ufffdb"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := open(t, "npm", "test").Judge(t.Context(), ended(3, tt.output))
