@@ -1,0 +1,18 @@
+"""subtitle outside a transaction, and a table that is not there"""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE product ADD COLUMN subtitle varchar(200)")
+        op.execute("UPDATE supplier SET name = 'unknown'")
+
+
+def downgrade():
+    op.drop_column("product", "subtitle")
