@@ -1,0 +1,81 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// A mark is what the server had counted at a moment.
+type mark struct {
+	Reset  string           `json:"reset"`  // when the statistics were, "" for never
+	Tables map[uint32]int64 `json:"tables"` // rows inserted, updated and deleted, by oid
+}
+
+// Written returns how many rows were inserted, updated or deleted in tables of
+// users since from. It is an estimate from the server's statistics: a session
+// reports what it did up to ten seconds later (before version 15 possibly not
+// before its next statement or its end), rows of rolled back transactions
+// count, those of dropped tables and of TRUNCATE do not. Statistics that were
+// reset meanwhile tell nothing, which is an error of kind Inconclusive.
+func (d *DB) Written(ctx context.Context, from string) (string, int64, error) {
+	now, err := d.counted(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	text, err := json.Marshal(now)
+	if err != nil {
+		return "", 0, fmt.Errorf("keep mark: %w", err)
+	}
+	if from == "" {
+		return string(text), 0, nil
+	}
+	var then mark
+	if err := json.Unmarshal([]byte(from), &then); err != nil {
+		return "", 0, ship.Errorf(ship.Invalid, "", "read mark of what was written: %w", err)
+	}
+	rows, err := now.since(then)
+	return string(text), rows, err
+}
+
+func (m mark) since(then mark) (rows int64, err error) {
+	reset := then.Reset != "" && m.Reset != then.Reset
+	for table, n := range m.Tables {
+		if n < then.Tables[table] {
+			reset = true
+		}
+		rows += n - then.Tables[table]
+	}
+	if reset {
+		return 0, ship.Errorf(ship.Inconclusive, "compare the tables themselves",
+			"the statistics of the server were reset since, or lost in a crash: what was written cannot be told")
+	}
+	return rows, nil
+}
+
+func (d *DB) counted(ctx context.Context) (m mark, err error) {
+	m.Tables = map[uint32]int64{}
+	err = d.read(ctx, func(conn *pgx.Conn) error {
+		err := conn.QueryRow(ctx, `SELECT coalesce((SELECT stats_reset::text FROM pg_stat_database WHERE datname = current_database()), '')`).
+			Scan(&m.Reset)
+		if err != nil {
+			return err
+		}
+		rows, err := conn.Query(ctx, `SELECT relid, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE schemaname <> '_shiplock'`)
+		if err != nil {
+			return err
+		}
+		var table uint32
+		var n int64
+		_, err = pgx.ForEachRow(rows, []any{&table, &n}, func() error {
+			m.Tables[table] = n
+			return nil
+		})
+		return err
+	})
+	return m, err
+}
