@@ -143,7 +143,7 @@ func TestA44AddressesOfNoReceiverAreRefused(t *testing.T) {
 		"169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "0.0.0.0", "[::]", "224.0.0.1", "[fd00:ec2::254]",
 	} {
 		err := open(t, webhook.Config{URL: ship.Value("http://" + host + "/latest/meta-data")}).Notify(t.Context(), notifytest.Message())
-		if !errors.Is(err, notify.ErrPermanent) || !strings.Contains(err.Error(), "no address of a webhook") {
+		if !errors.Is(err, notify.ErrPermanent) || !strings.Contains(err.Error(), "no address of a receiver") {
 			t.Errorf("%s: %v, want it refused before a connection", host, err)
 		}
 	}
