@@ -64,7 +64,7 @@ func documents(t *testing.T) map[string]string {
 
 var (
 	link   = regexp.MustCompile(`\[([^\]]+)\]\(([^)\s#]+)(#[^)\s]*)?\)`)
-	symbol = regexp.MustCompile("^`([a-z]+)\\.([A-Z]\\w*(?:\\.[A-Za-z]\\w*)?|[a-z]\\w+)`$")
+	symbol = regexp.MustCompile("^`([a-z]+)\\.([A-Za-z]\\w*(?:\\.[A-Za-z]\\w*)?)`$")
 )
 
 // A link to a file must lead somewhere, and one that is written as
