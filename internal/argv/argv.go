@@ -55,7 +55,10 @@ func Check(a ship.Argv) error {
 		return err
 	}
 	for _, word := range a {
-		if err := checkText(word); err != nil {
+		if len(word) > maxWord {
+			return &Error{Message: fmt.Sprintf("a word of the command is longer than %d bytes", maxWord)}
+		}
+		if err := checkControl(word); err != nil {
 			return err
 		}
 		if _, err := scan(word, nil); err != nil {
@@ -75,11 +78,8 @@ func checkProgram(word string) error {
 	return nil
 }
 
-func checkText(word string) error {
-	if len(word) > maxWord {
-		return &Error{Message: fmt.Sprintf("a word of the command is longer than %d bytes", maxWord)}
-	}
-	for i, r := range word {
+func checkControl(text string) error {
+	for i, r := range text {
 		if r < ' ' && r != '\t' || r == 0x7f {
 			return &Error{Offset: i, Message: fmt.Sprintf("control character %U in the command", r), Hint: "put it into a script"}
 		}

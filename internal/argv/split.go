@@ -1,6 +1,7 @@
 package argv
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,11 +13,20 @@ import (
 // a backslash quotes the next character. What only a shell can do is an error.
 // The result passes [Check].
 func Split(s string) (ship.Argv, error) {
-	p := splitter{src: strings.TrimRight(s, "\n")}
+	p := splitter{src: strings.TrimRight(s, "\n"), bare: -1}
+	if i := strings.IndexByte(p.src, '\n'); i >= 0 {
+		return nil, &Error{i, "the command goes on after the end of its line", "put it into a script, or make a list of commands"}
+	}
+	if err := checkControl(p.src); err != nil {
+		return nil, err
+	}
 	if err := p.run(); err != nil {
 		return nil, err
 	}
 	if err := Check(p.words); err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Offset = 0 // a word's is not the text's
+		}
 		return nil, err
 	}
 	return p.words, nil
@@ -35,7 +45,8 @@ func Join(a ship.Argv) string {
 type splitter struct {
 	src   string
 	pos   int
-	word  strings.Builder
+	word  []byte
+	bare  int  // length of word before the $NAME it ends with, or -1
 	open  bool // a word has begun, if only by an empty pair of quotes
 	words ship.Argv
 }
@@ -49,7 +60,7 @@ func (p *splitter) run() error {
 			p.pos++
 		case c == '#' && !p.open:
 			return p.fail("a comment begins in the command", `write "\#" for the sign itself`)
-		case strings.IndexByte("|&;<>()\n`", c) >= 0:
+		case strings.IndexByte("|&;<>()`", c) >= 0:
 			return p.operator(c)
 		default:
 			p.open = true
@@ -79,7 +90,7 @@ func (p *splitter) part(c byte) error {
 	case '$':
 		return p.dollar()
 	}
-	p.word.WriteByte(c)
+	p.put(c)
 	p.pos++
 	return nil
 }
@@ -116,7 +127,7 @@ func (p *splitter) double() error {
 			p.literal(p.src[p.pos])
 			p.pos++
 		default:
-			p.word.WriteByte(c)
+			p.put(c)
 			p.pos++
 		}
 	}
@@ -124,8 +135,7 @@ func (p *splitter) double() error {
 	return p.fail("a double quote is not closed", "")
 }
 
-// dollar copies a variable so that what follows it in the word cannot become
-// part of its name.
+// dollar copies a variable, or a dollar sign that stands for itself.
 func (p *splitter) dollar() error {
 	rest := p.src[p.pos:]
 	if strings.HasPrefix(rest, "$(") {
@@ -136,43 +146,52 @@ func (p *splitter) dollar() error {
 		err.Offset += p.pos
 		return err
 	}
-	if n == 1 {
-		if len(rest) > 1 && strings.IndexByte("0123456789@*#?-!", rest[1]) >= 0 {
-			return p.fail(fmt.Sprintf("%s has no meaning here", rest[:2]), "only $NAME and ${NAME} are replaced; use single quotes for the text itself")
-		}
-		p.word.WriteString("$$")
-		p.pos++
-		return nil
+	if n == 1 && len(rest) > 1 && strings.IndexByte("0123456789@*#?-!", rest[1]) >= 0 {
+		return p.fail(fmt.Sprintf("%s has no meaning here", rest[:2]), "only $NAME and ${NAME} are replaced; use single quotes for the text itself")
 	}
 	p.pos += n
-	if name != "" && rest[1] != '{' && p.pos < len(p.src) && strings.IndexByte(`'"\`, p.src[p.pos]) >= 0 {
-		p.word.WriteString("${" + name + "}")
+	if name == "" {
+		p.literal('$')
 		return nil
 	}
-	p.word.WriteString(rest[:n])
+	p.bare = -1
+	if rest[1] != '{' {
+		p.bare = len(p.word)
+	}
+	p.word = append(p.word, rest[:n]...)
 	return nil
 }
 
+// literal adds a character that was quoted.
 func (p *splitter) literal(c byte) {
 	if c == '$' {
-		p.word.WriteByte('$')
+		p.bare = -1
+		p.word = append(p.word, '$')
 	}
-	p.word.WriteByte(c)
+	p.put(c)
+}
+
+// put adds a character. When quotes stood between it and a $NAME, it must not
+// become part of that name.
+func (p *splitter) put(c byte) {
+	if p.bare >= 0 && isNameByte(c, false) {
+		name := string(p.word[p.bare+1:])
+		p.word = append(p.word[:p.bare], "${"+name+"}"...)
+	}
+	p.bare = -1
+	p.word = append(p.word, c)
 }
 
 func (p *splitter) end() {
 	if p.open {
-		p.words = append(p.words, p.word.String())
+		p.words = append(p.words, string(p.word))
 	}
-	p.word.Reset()
-	p.open = false
+	p.word, p.bare, p.open = p.word[:0], -1, false
 }
 
 func (p *splitter) operator(c byte) error {
 	sign := string(c)
 	switch {
-	case c == '\n':
-		return p.fail("the command goes on after the end of its line", "put it into a script, or make a list of commands")
 	case c == '$':
 		sign = "$("
 	case strings.HasPrefix(p.src[p.pos:], "&&"), strings.HasPrefix(p.src[p.pos:], "||"):
