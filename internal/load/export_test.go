@@ -1,0 +1,6 @@
+package load
+
+import "time"
+
+// CountedAs returns the highest latency that is counted together with d.
+func CountedAs(d time.Duration) time.Duration { return upper(bucket(d)) }
