@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,6 +17,9 @@ import (
 const (
 	roleWorker     = "role-worker"
 	roleSupervisor = "role-supervisor"
+	roleAsk        = "role-ask"
+
+	answered = "the worker answered" // what role-ask prints
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +35,12 @@ func TestMain(m *testing.M) {
 		err = proxy.RunWorker(ctx, proxy.WorkerOptions{Dir: os.Args[2], Log: log})
 	case roleSupervisor:
 		err = supervise(ctx, os.Args[2], os.Args[3])
+	case roleAsk:
+		if _, err := proxy.Dial(ctx, os.Args[2]); err == nil {
+			fmt.Print(answered)
+		} else {
+			fmt.Print(err)
+		}
 	default:
 		os.Exit(m.Run())
 	}

@@ -1,0 +1,13 @@
+package proxy
+
+// A Door is a door for tests to enter from many goroutines.
+type Door struct{ door }
+
+// Enter, Leave, Open, Shut, Seal and Inside are the door's own.
+func (d *Door) Enter() bool     { return d.enter() }
+func (d *Door) EnterLate() bool { return d.enterLate() }
+func (d *Door) Leave()          { d.leave() }
+func (d *Door) Open()           { d.open() }
+func (d *Door) Shut()           { d.shut.Store(true) }
+func (d *Door) Seal()           { d.seal() }
+func (d *Door) Inside() int64   { return d.inside.Load() }
