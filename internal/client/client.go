@@ -192,6 +192,25 @@ func (c *Client) Follow(ctx context.Context, id string, after int64, f func(ship
 	return after, ctx.Err()
 }
 
+// LastEvent returns the sequence number of a run's newest event.
+func (c *Client) LastEvent(ctx context.Context, id string) (int64, error) {
+	var last int64
+	resp, err := c.do(ctx, http.MethodGet, "/v1/runs/"+url.PathEscape(id)+"/events", nil, -1)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	for dec := json.NewDecoder(resp.Body); ; {
+		var e ship.Event
+		if err := dec.Decode(&e); err == io.EOF {
+			return last, nil
+		} else if err != nil {
+			return 0, fmt.Errorf("decode event: %w", err)
+		}
+		last = e.Seq
+	}
+}
+
 // Status asks what runs where; an empty app or env does not restrict.
 func (c *Client) Status(ctx context.Context, app, env string) ([]wire.EnvironmentStatus, error) {
 	q := url.Values{"app": {app}, "env": {env}}

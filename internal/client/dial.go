@@ -28,7 +28,7 @@ func Dial(address string) (*Client, error) {
 	}
 	switch u.Scheme {
 	case "unix":
-		return over(address, func(ctx context.Context) (net.Conn, error) {
+		return Over(address, func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", u.Path)
 		}), nil
@@ -37,12 +37,13 @@ func Dial(address string) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return over(address, func(context.Context) (net.Conn, error) { return dialCommand(argv) }), nil
+		return Over(address, func(context.Context) (net.Conn, error) { return dialCommand(argv) }), nil
 	}
 	return nil, ship.Errorf(ship.Invalid, "use ssh://user@host or the path of a socket", "server %q has an unknown scheme", address)
 }
 
-func over(name string, dial func(context.Context) (net.Conn, error)) *Client {
+// Over returns a client that connects by dial; name is for errors.
+func Over(name string, dial func(context.Context) (net.Conn, error)) *Client {
 	t := &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, DisableCompression: true,

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shiplock/shiplock/internal/config"
+)
+
+func (s *session) configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Check the configuration, show what it means, print its schema", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	check := &cobra.Command{Use: "check", Short: "Check the configuration", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			f, err := s.load()
+			if err != nil {
+				return err
+			}
+			for _, name := range f.Environments() {
+				if _, err := f.Environment(name); err != nil {
+					return err
+				}
+			}
+			return s.print(map[string]any{"app": f.App, "environments": f.Environments()}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is fine: %s with %v\n", s.file, f.App, f.Environments())
+			})
+		}}
+	schema := &cobra.Command{Use: "schema", Short: "Print the JSON Schema of the configuration", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := s.out.Write(config.Schema())
+			return err
+		}}
+	show := &cobra.Command{Use: "show [environment]", Short: "Show an environment with every setting decided, references unresolved", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, env, err := s.environment(args)
+			if err != nil {
+				return err
+			}
+			text, err := config.Show(env)
+			if err != nil {
+				return err
+			}
+			return s.print(env, func(w io.Writer) { fmt.Fprint(w, string(text)) })
+		}}
+	c.AddCommand(check, schema, show)
+	return c
+}

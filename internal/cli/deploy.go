@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shiplock/shiplock/internal/builtin"
+	"github.com/shiplock/shiplock/internal/client"
+	"github.com/shiplock/shiplock/internal/config"
+	"github.com/shiplock/shiplock/internal/plugin"
+	"github.com/shiplock/shiplock/internal/release"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+// deployFlags are what deploy and plan have in common.
+type deployFlags struct {
+	release string
+	accept  string
+	revert  bool
+	backup  string
+	reason  string
+	noWait  bool
+}
+
+func (d *deployFlags) add(c *cobra.Command, s *session) {
+	f := c.Flags()
+	f.StringVar(&d.release, "release", "", "deploy a `release` there is (v12 or sha256:…) instead of this folder")
+	f.StringVar(&d.accept, "accept", "", "accept an interruption for changes the running release cannot live with: `hold|maintenance`")
+	f.BoolVar(&d.revert, "revert-schema", false, "when the run fails take completed migrations back too")
+	f.StringVar(&d.backup, "skip-backup", "", "migrate without a backup, for this `reason`")
+	f.StringVar(&s.state, "state", "", "run without a server, with the state at this `URL`")
+}
+
+func (d *deployFlags) options() (ship.Options, error) {
+	if d.accept != "" && d.accept != "hold" && d.accept != "maintenance" {
+		return ship.Options{}, usage{fmt.Errorf("--accept is hold or maintenance, not %q", d.accept)}
+	}
+	return ship.Options{Accept: d.accept, RevertSchema: d.revert, SkipBackup: d.backup}, nil
+}
+
+func (s *session) deployCommand() *cobra.Command {
+	var d deployFlags
+	c := &cobra.Command{
+		Use: "deploy [environment]", Short: "Deploy this folder, or a release there is", Args: cobra.MaximumNArgs(1),
+		Example:           "  shiplock deploy staging\n  shiplock deploy production --release v12\n  shiplock deploy dev -o json",
+		ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			file, env, err := s.environment(args)
+			if err != nil {
+				return err
+			}
+			opts, err := d.options()
+			if err != nil {
+				return err
+			}
+			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				rel, err := s.pick(ctx, cl, file, env, d.release)
+				if err != nil {
+					return err
+				}
+				return s.runAndFollow(ctx, cl, wire.NewRun{Verb: ship.VerbDeploy, Environment: env, Release: rel.Number, By: s.who(), Reason: d.reason, Options: opts}, d.noWait)
+			})
+		},
+	}
+	d.add(c, s)
+	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
+	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
+	return c
+}
+
+// pick returns the release that is asked for: the named one, or a new one of
+// the folder.
+func (s *session) pick(ctx context.Context, cl *client.Client, file *config.File, env ship.Environment, name string) (ship.Release, error) {
+	if name == "" {
+		return s.pack(ctx, cl, file, env)
+	}
+	all, err := cl.Releases(ctx, file.App)
+	if err != nil {
+		return ship.Release{}, err
+	}
+	for _, r := range all {
+		if r.Artifact.Digest == name || strings.TrimPrefix(name, "v") == strconv.Itoa(r.Number) {
+			return r, nil
+		}
+	}
+	return ship.Release{}, ship.Errorf(ship.NotFound, "shiplock releases", "%s has no release %s", file.App, name)
+}
+
+// pack builds the folder's artifact, uploads it unless the server has it, and
+// makes a release of it.
+func (s *session) pack(ctx context.Context, cl *client.Client, file *config.File, env ship.Environment) (ship.Release, error) {
+	tmp, err := os.CreateTemp("", "shiplock-*.zip")
+	if err != nil {
+		return ship.Release{}, fmt.Errorf("pack: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	a, err := s.packTo(ctx, file, env, tmp)
+	if err != nil {
+		return ship.Release{}, err
+	}
+	has, err := cl.HasArtifact(ctx, a.Digest)
+	if err != nil {
+		return ship.Release{}, err
+	}
+	if !has {
+		if _, err := tmp.Seek(0, io.SeekStart); err != nil {
+			return ship.Release{}, fmt.Errorf("upload: %w", err)
+		}
+		bar := s.progress("upload", a.Size)
+		err := cl.PutArtifact(ctx, a, io.TeeReader(tmp, bar))
+		if err := errors.Join(err, bar.Close()); err != nil {
+			return ship.Release{}, err
+		}
+	}
+	rel, err := cl.AddRelease(ctx, wire.NewRelease{App: file.App, Digest: a.Digest, By: s.who()})
+	if err == nil {
+		s.say("%s v%d  %s  %d files, %d KiB%s", rel.App, rel.Number, short(a.Digest), a.Files, a.Size>>10, commit(rel.Artifact))
+	}
+	return rel, err
+}
+
+// packTo writes the folder's artifact to w.
+func (s *session) packTo(ctx context.Context, file *config.File, env ship.Environment, w io.Writer) (ship.Artifact, error) {
+	o := release.PackOptions{Dir: file.Dir, App: file.App, Exclude: file.Exclude}
+	if env.Migrate != nil {
+		tool, err := builtin.Tools().Open(env.Migrate.Tool, plugin.Deps{Log: s.logger()})
+		if err != nil {
+			return ship.Artifact{}, err
+		}
+		o.Migrations = func(tree fs.FS) ([]ship.Migration, error) { return tool.Files(tree) }
+	}
+	bar := s.progress("pack", -1)
+	o.Progress = bar.Set
+	a, _, err := release.Pack(ctx, o, w)
+	return a, errors.Join(err, bar.Close())
+}
+
+func short(digest string) string {
+	digest = strings.TrimPrefix(digest, "sha256:")
+	return digest[:min(12, len(digest))]
+}
+
+func commit(a ship.Artifact) string {
+	if a.Commit == "" {
+		return ""
+	}
+	text := ", commit " + a.Commit[:min(7, len(a.Commit))]
+	if a.Dirty {
+		text += " with uncommitted changes"
+	}
+	return text
+}

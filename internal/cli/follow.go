@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shiplock/shiplock/internal/client"
+	"github.com/shiplock/shiplock/internal/mask"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+// runAndFollow starts a run and shows it until it ends. Its result decides the
+// exit code.
+func (s *session) runAndFollow(ctx context.Context, cl *client.Client, in wire.NewRun, noWait bool) error {
+	run, err := cl.AddRun(ctx, in)
+	if err != nil {
+		return err
+	}
+	if noWait {
+		return s.print(run, func(w io.Writer) { fmt.Fprintf(w, "%s\n", run.ID) })
+	}
+	return s.follow(ctx, cl, run.ID, 0)
+}
+
+// follow shows a run's events after the given one until it ends or waits for a person. The run
+// goes on when we are interrupted, or when the server is away for a while.
+func (s *session) follow(ctx context.Context, cl *client.Client, id string, after int64) error {
+	view := s.newView(id)
+	var lost time.Time
+	for {
+		var err error
+		after, err = cl.Follow(ctx, id, after, view.show)
+		if view.result != nil {
+			return view.end()
+		}
+		if ctx.Err() != nil {
+			view.close()
+			return ship.Errorf(ship.Interrupted, "shiplock watch "+id, "interrupted; run %s goes on", id)
+		}
+		if err != nil && ship.KindOf(err) != ship.Unreachable {
+			return err
+		}
+		switch {
+		case err == nil:
+			lost = time.Time{}
+		case lost.IsZero():
+			lost = time.Now()
+			s.say("! %v; waiting for the server", err)
+		case time.Since(lost) > 2*time.Minute:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// view shows the events of one run.
+type view struct {
+	s      *session
+	id     string
+	result *ship.Result
+	begun  map[string]time.Time
+	live   *liveLine
+}
+
+func (s *session) newView(id string) *view {
+	v := &view{s: s, id: id, begun: map[string]time.Time{}}
+	if s.terminal(s.err) && !s.quiet && !s.json() {
+		v.live = newLiveLine(s.err)
+	}
+	return v
+}
+
+// show shows one event: as a line of JSON, or for a person.
+func (v *view) show(e ship.Event) error {
+	if e.Type == ship.EventFinal {
+		var r ship.Result
+		if err := json.Unmarshal(e.Data, &r); err != nil {
+			return fmt.Errorf("decode result: %w", err)
+		}
+		v.result = &r
+	}
+	if v.s.json() {
+		return json.NewEncoder(v.s.out).Encode(e)
+	}
+	if !v.s.quiet {
+		v.text(e)
+	}
+	return nil
+}
+
+// marks are the signs lines begin with; the word beside them says the same.
+var marks = map[string]string{
+	ship.EventDone: "✓", ship.EventFailed: "✗", ship.EventUndone: "↩", ship.EventNote: "!", ship.EventProgress: "·",
+}
+
+func (v *view) text(e ship.Event) {
+	text := mask.Terminal(e.Text)
+	switch e.Type {
+	case ship.EventPlan:
+		v.plan(e)
+	case ship.EventStarted:
+		v.begun[e.Step] = e.At
+		v.live.set(e.Step, text)
+	case ship.EventProgress:
+		if v.live == nil {
+			v.line(e, text)
+		}
+		v.live.set(e.Step, text)
+	case ship.EventDone, ship.EventFailed, ship.EventUndone, ship.EventNote:
+		v.line(e, text)
+	}
+}
+
+func (v *view) line(e ship.Event, text string) {
+	took := ""
+	if at, ok := v.begun[e.Step]; ok && e.Type != ship.EventNote && e.Type != ship.EventProgress {
+		took = fmt.Sprintf("%.1fs", e.At.Sub(at).Seconds())
+	}
+	v.live.clear()
+	fmt.Fprintf(v.s.err, " %s %-14s %7s  %s\n", v.s.color(e.Type, marks[e.Type]), e.Step, took, text)
+}
+
+func (v *view) plan(e ship.Event) {
+	var p ship.Plan
+	if json.Unmarshal(e.Data, &p) != nil {
+		return
+	}
+	from := ""
+	if p.From != nil {
+		from = fmt.Sprintf("v%d → ", p.From.Number)
+	}
+	v.live.clear()
+	fmt.Fprintf(v.s.err, "%s → %s   %sv%d   %d migrations · %d settings changed\n", p.Environment.App, p.Environment.Name, from, p.To.Number, len(p.Migrations), len(p.Settings))
+	for _, n := range p.Notes {
+		fmt.Fprintf(v.s.err, " ! %s\n", mask.Terminal(n))
+	}
+}
+
+func (v *view) close() { v.live.clear() }
+
+// end prints how the run ended and makes an exit code of it.
+func (v *view) end() error {
+	v.close()
+	r := v.result
+	if !v.s.json() {
+		v.s.summary(v.s.err, *r)
+	}
+	if r.Status == ship.Passed {
+		return nil
+	}
+	if code := codes[r.Kind]; code != 0 {
+		return exitCode(code)
+	}
+	return exitCode(codes[ship.Failed])
+}
+
+// summary says how a run ended, what state things are in, and what to type
+// next.
+func (s *session) summary(w io.Writer, r ship.Result) {
+	word := map[ship.Status]string{ship.Passed: "done", ship.Broken: "failed", ship.Aborted: "aborted", ship.Paused: "paused"}[r.Status]
+	if r.Kind == ship.RolledBack {
+		word = "rolled back"
+	}
+	kind := ship.EventFailed
+	if r.Status == ship.Passed {
+		kind = ship.EventDone
+	}
+	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, mask.Terminal(r.Reason))
+	serving := "nothing serves"
+	if r.Serving > 0 {
+		serving = fmt.Sprintf("v%d serves", r.Serving)
+	}
+	fmt.Fprintf(w, "   Now: %s · schema %s\n", serving, r.Schema)
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "   Note: %s\n", mask.Terminal(n))
+	}
+	if r.Next != "" {
+		fmt.Fprintf(w, "   Next: %s\n", mask.Terminal(r.Next))
+	}
+}
+
+func (s *session) watchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "watch [run]", Short: "Show a run live, the newest by default", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.with(c.Context(), s.configuredServer(), func(ctx context.Context, cl *client.Client) error {
+				id, err := s.runID(ctx, cl, args)
+				if err != nil {
+					return err
+				}
+				return s.follow(ctx, cl, id, 0)
+			})
+		},
+	}
+}
+
+// runID returns the run that is named, or the newest.
+func (s *session) runID(ctx context.Context, cl *client.Client, args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	runs, err := cl.Runs(ctx, "", "", 1)
+	if err != nil {
+		return "", err
+	}
+	if len(runs) == 0 {
+		return "", errors.New("there is no run yet")
+	}
+	return runs[0].ID, nil
+}
+
+// configuredServer returns the server the configuration names, if there is a
+// configuration that can be read.
+func (s *session) configuredServer() string {
+	f, err := s.load()
+	if err != nil {
+		return ""
+	}
+	return f.Server
+}

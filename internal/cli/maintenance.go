@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shiplock/shiplock/internal/client"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+func (s *session) maintenanceCommand() *cobra.Command {
+	c := &cobra.Command{Use: "maintenance", Short: "Close the site with a maintenance page, or open it", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	var text string
+	var retry time.Duration
+	on := &cobra.Command{Use: "on [environment]", Short: "Answer 503 with a page; workers stop, health checks are still answered", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.setMode(c, args, platform.ModeChange{Mode: ship.Maintenance, For: retry, Text: text})
+		}}
+	on.Flags().StringVar(&text, "text", "", "`text` of the page")
+	on.Flags().DurationVar(&retry, "retry-after", time.Minute, "when clients may `try again`")
+	off := &cobra.Command{Use: "off [environment]", Short: "Open the site again", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.setMode(c, args, platform.ModeChange{Mode: ship.Serving})
+		}}
+	c.AddCommand(on, off)
+	return c
+}
+
+func (s *session) setMode(c *cobra.Command, args []string, m platform.ModeChange) error {
+	file, env, err := s.environment(args)
+	if err != nil {
+		return err
+	}
+	return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+		if err := cl.SetMode(ctx, wire.Mode{Environment: env, Change: m, By: s.who()}); err != nil {
+			return err
+		}
+		return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", env.ID, m.Mode) })
+	})
+}
+
+func (s *session) backupCommand() *cobra.Command {
+	return &cobra.Command{Use: "backup [environment]", Short: "Save the environment's database now, encrypted and verified", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			file, env, err := s.environment(args)
+			if err != nil {
+				return err
+			}
+			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				b, err := cl.Backup(ctx, wire.Backup{Environment: env})
+				if err != nil {
+					return err
+				}
+				return s.print(b, func(w io.Writer) { fmt.Fprintln(w, b.Path) })
+			})
+		}}
+}
+
+func (s *session) restoreCommand() *cobra.Command {
+	var yes bool
+	c := &cobra.Command{Use: "restore environment file", Short: "Put a backup back; the site has to be closed", Args: cobra.ExactArgs(2),
+		Long: "Put a backup back: into a new database, which then takes the place of the present one by renaming.\nThe present one is kept. The environment has to show its maintenance page, since what users write\nmeanwhile would be lost.",
+		RunE: func(c *cobra.Command, args []string) error {
+			file, env, err := s.environment(args[:1])
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return ship.Errorf(ship.Interrupted, fmt.Sprintf("shiplock restore %s %s --yes", args[0], args[1]), "this puts another database in the place of the present one; nothing was changed")
+			}
+			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				b, err := cl.Restore(ctx, wire.Backup{Environment: env, Path: args[1]})
+				if err != nil {
+					return err
+				}
+				return s.print(b, func(w io.Writer) {
+					fmt.Fprintf(w, "restored; the database as it was is kept as %s\nNext: shiplock maintenance off %s\n", b.Kept, args[0])
+				})
+			})
+		}}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do it")
+	return c
+}

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shiplock/shiplock/internal/client"
+	"github.com/shiplock/shiplock/internal/config"
+	"github.com/shiplock/shiplock/internal/mask"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+func (s *session) migrateCommand() *cobra.Command {
+	c := &cobra.Command{Use: "migrate", Short: "Look at the schema's migrations, apply them, take them back", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown())
+	return c
+}
+
+// migrationsOf asks for the migrations of the named release, or of the folder.
+func (s *session) migrationsOf(c *cobra.Command, args []string, name string, f func(context.Context, *client.Client, wire.Migrations) error) error {
+	file, env, err := s.environment(args)
+	if err != nil {
+		return err
+	}
+	return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+		rel, err := s.pick(ctx, cl, file, env, name)
+		if err != nil {
+			return err
+		}
+		m, err := cl.Migrations(ctx, wire.Migrations{Environment: env, Release: rel.Number})
+		if err != nil {
+			return err
+		}
+		return f(ctx, cl, m)
+	})
+}
+
+func (s *session) migrateStatus() *cobra.Command {
+	var name string
+	c := &cobra.Command{Use: "status [environment]", Short: "List applied and pending migrations", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.migrationsOf(c, args, name, func(_ context.Context, _ *client.Client, m wire.Migrations) error {
+				return s.print(m, func(w io.Writer) { printMigrations(w, m) })
+			})
+		}}
+	c.Flags().StringVar(&name, "release", "", "of this `release` instead of this folder")
+	return c
+}
+
+func printMigrations(w io.Writer, m wire.Migrations) {
+	records := map[string]ship.Record{}
+	for _, r := range m.Ledger {
+		records[r.Migration] = r
+	}
+	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "MIGRATION\tSTATE\tPHASE\tWAY DOWN\tRUN\tWHEN")
+	for _, x := range m.Migrations {
+		state, down := "pending", "yes"
+		if x.Applied {
+			state = "applied"
+		}
+		if !x.Reversible {
+			down = "no: " + mask.Terminal(x.WhyNot)
+		}
+		r, known := records[x.ID]
+		run, when := "–", "–"
+		if known {
+			run, when = r.Run, ago(r.At)+" ago"
+			if r.Status == ship.RecordStarted {
+				state = "begun, unknown"
+			}
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, state, x.Phase, down, run, when)
+	}
+	for _, id := range m.Unknown {
+		fmt.Fprintf(t, "%s\tapplied, no file in this release\t%s\t\t%s\t\n", id, records[id].Phase, records[id].Run)
+	}
+	_ = t.Flush()
+	for _, p := range append(m.Problems, m.Dirty) {
+		if p != "" {
+			fmt.Fprintf(w, " ! %s\n", mask.Terminal(p))
+		}
+	}
+}
+
+func (s *session) migratePlan() *cobra.Command {
+	var name string
+	c := &cobra.Command{Use: "plan [environment]", Short: "Show the pending migrations with their SQL and what is wrong with them", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.migrationsOf(c, args, name, func(_ context.Context, _ *client.Client, m wire.Migrations) error {
+				var pending []ship.Migration
+				for _, x := range m.Migrations {
+					if !x.Applied {
+						pending = append(pending, x)
+					}
+				}
+				return s.print(pending, func(w io.Writer) {
+					for _, x := range pending {
+						printMigration(w, x)
+					}
+					if len(pending) == 0 {
+						fmt.Fprintln(w, "Nothing is pending.")
+					}
+				})
+			})
+		}}
+	c.Flags().StringVar(&name, "release", "", "of this `release` instead of this folder")
+	return c
+}
+
+func (s *session) migrateUp() *cobra.Command {
+	var d deployFlags
+	c := &cobra.Command{Use: "up [environment]", Short: "Apply the pending migrations the running release can live with, without deploying", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(c *cobra.Command, args []string) error {
+			file, env, err := s.environment(args)
+			if err != nil {
+				return err
+			}
+			opts, err := d.options()
+			if err != nil {
+				return err
+			}
+			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				rel, err := s.pick(ctx, cl, file, env, d.release)
+				if err != nil {
+					return err
+				}
+				return s.runAndFollow(ctx, cl, wire.NewRun{Verb: ship.VerbMigrate, Environment: env, Release: rel.Number, By: s.who(), Options: opts}, false)
+			})
+		}}
+	d.add(c, s)
+	return c
+}
+
+func (s *session) migrateDown() *cobra.Command {
+	var name string
+	c := &cobra.Command{Use: "down environment migration", Short: "Take an applied migration back, and those that build on it", Args: cobra.ExactArgs(2),
+		Long: "Take an applied migration back, and those that build on it, newest first. Everything is refused\nbefore the first step when one of them has no way down, or when the release that serves needs it.\nThe way down comes from the release that holds the migration.",
+		RunE: func(c *cobra.Command, args []string) error {
+			file, env, err := s.environment(args[:1])
+			if err != nil {
+				return err
+			}
+			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				rel, err := s.holder(ctx, cl, file, args[1], name)
+				if err != nil {
+					return err
+				}
+				m, err := cl.MigrateDown(ctx, wire.Migrations{Environment: env, Release: rel.Number, Down: args[1]})
+				if err != nil {
+					return err
+				}
+				return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "taken down: %v\n", m.Taken) })
+			})
+		}}
+	c.Flags().StringVar(&name, "release", "", "with the files of this `release`")
+	return c
+}
+
+// holder returns the newest release that holds a migration.
+func (s *session) holder(ctx context.Context, cl *client.Client, file *config.File, id, name string) (ship.Release, error) {
+	all, err := cl.Releases(ctx, file.App)
+	if err != nil {
+		return ship.Release{}, err
+	}
+	for _, r := range all {
+		if name != "" && name != fmt.Sprintf("v%d", r.Number) {
+			continue
+		}
+		for _, m := range r.Migrations {
+			if m.ID == id {
+				return r, nil
+			}
+		}
+	}
+	return ship.Release{}, ship.Errorf(ship.NotFound, "shiplock migrate status", "no release holds migration %s", id)
+}
