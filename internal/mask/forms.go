@@ -35,7 +35,7 @@ func forms(text string) []string {
 		return nil
 	}
 	list := []string{text, hex.EncodeToString([]byte(text)), strings.ToUpper(hex.EncodeToString([]byte(text)))}
-	for _, escaped := range []string{url.QueryEscape(text), url.PathEscape(text), url.User(text).String(), percent(text)} {
+	for _, escaped := range []string{url.QueryEscape(text), url.PathEscape(text), url.User(text).String(), (&url.URL{Path: text}).EscapedPath(), percent(text)} {
 		list = append(list, escaped, lowerEscapes(escaped))
 	}
 	quoted := strconv.Quote(text)

@@ -32,11 +32,11 @@ func TerminalWriter(w io.Writer) io.WriteCloser {
 type state int
 
 const (
-	ground     state = iota
-	escape           // after ESC
-	control          // in a CSI sequence, until its final byte
-	text             // in a string (OSC, DCS, SOS, PM, APC), until BEL or ST
-	textEscape       // in a string, after ESC
+	ground      state = iota
+	afterESC          // after ESC
+	inCSI             // in a control sequence, until its final byte
+	inString          // in a string (OSC, DCS, SOS, PM, APC), until BEL or ST
+	inStringESC       // in a string, after ESC
 )
 
 // A terminal follows a stream as a terminal would and passes on what is shown.
@@ -87,17 +87,17 @@ func (t *terminal) shows(r rune) bool {
 		return true
 	}
 	switch t.state {
-	case escape:
+	case afterESC:
 		t.state = afterEscape(r)
 		return false
-	case control:
+	case inCSI:
 		if r >= '@' && r <= '~' || r == 0x18 || r == 0x1a {
 			t.state = ground
 		} else if r == 0x1b {
-			t.state = escape
+			t.state = afterESC
 		}
 		return false
-	case text, textEscape:
+	case inString, inStringESC:
 		t.state = inText(t.state, r)
 		return false
 	}
@@ -112,11 +112,11 @@ func (t *terminal) shows(r rune) bool {
 func introducer(r rune) state {
 	switch r {
 	case 0x1b:
-		return escape
+		return afterESC
 	case 0x9b:
-		return control
+		return inCSI
 	case 0x90, 0x98, 0x9d, 0x9e, 0x9f:
-		return text
+		return inString
 	}
 	return ground
 }
@@ -124,25 +124,25 @@ func introducer(r rune) state {
 func afterEscape(r rune) state {
 	switch {
 	case r == '[':
-		return control
+		return inCSI
 	case strings.ContainsRune("]PX^_", r):
-		return text
+		return inString
 	case r == 0x1b, r >= ' ' && r <= '/': // intermediate bytes: more is to come
-		return escape
+		return afterESC
 	}
 	return ground
 }
 
 func inText(s state, r rune) state {
 	switch {
-	case r == 0x07, r == 0x9c, r == 0x18, r == 0x1a, s == textEscape && r == '\\':
+	case r == 0x07, r == 0x9c, r == 0x18, r == 0x1a, s == inStringESC && r == '\\':
 		return ground
 	case r == 0x1b:
-		return textEscape
-	case s == textEscape: // ESC and another byte end the string too
+		return inStringESC
+	case s == inStringESC: // ESC and another byte end the string too
 		return afterEscape(r)
 	}
-	return text
+	return inString
 }
 
 func isControl(r rune) bool { return r < ' ' || r >= 0x7f && r <= 0x9f }
