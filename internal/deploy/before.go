@@ -144,6 +144,9 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 // command runs a command in the prepared release. A named one belongs to this
 // run: a resumed run finds it again.
 func (w *work) command(ctx context.Context, c migrate.Command) (migrate.Result, error) {
+	if w.local != nil {
+		return w.local.Run(ctx, c)
+	}
 	pc := platform.Command{Argv: c.Argv, Stdin: c.Stdin, Timeout: c.Timeout, Vars: map[string]ship.Secret{}}
 	if c.Name != "" {
 		pc.Name, pc.Fence = w.run.ID+"."+c.Name, &w.fence

@@ -314,3 +314,7 @@ func (w *work) cancelRequested(ctx context.Context) error {
 	}
 	return &ship.Error{Kind: ship.Interrupted, Hint: "shiplock status", Err: fmt.Errorf("%w by %s", errCancelled, sig.By)}
 }
+
+// Stateless returns an engine that can only [Engine.Enter]: it has no journal
+// and no artifacts.
+func Stateless(c Config) *Engine { return &Engine{c} }

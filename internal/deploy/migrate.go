@@ -167,6 +167,9 @@ func (m *migration) resolve(ctx context.Context, mig ship.Migration) (done bool,
 }
 
 func (m *migration) state(ctx context.Context, mig ship.Migration) (migrate.State, error) {
+	if m.w.detached {
+		return m.w.tool.Observe(ctx, m.project, mig)
+	}
 	sig, err := m.w.e.Journal.TakeSignal(ctx, m.w.run.ID, "resolve:"+mig.ID)
 	if err != nil {
 		return "", err

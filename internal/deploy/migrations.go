@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/lint"
@@ -58,7 +60,7 @@ func (r runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, err
 // project is what the tool is handed. The returned function closes it.
 func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project, func(), error) {
 	env := w.run.Request.Environment
-	tree, closeTree, err := w.e.Artifacts.Tree(w.run.Request.Release.Artifact.Digest)
+	tree, closeTree, err := w.tree()
 	if err != nil {
 		return migrate.Project{}, nil, err
 	}
@@ -82,6 +84,15 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
 	}
 	return p, func() { _ = closeTree() }, ctx.Err()
+}
+
+// tree returns the release's files as they were packed or, where there is no
+// artifact, as they are.
+func (w *work) tree() (fs.FS, func() error, error) {
+	if w.local != nil {
+		return os.DirFS(w.folder()), func() error { return nil }, nil
+	}
+	return w.e.Artifacts.Tree(w.run.Request.Release.Artifact.Digest)
 }
 
 // list asks the tool and classifies what is pending.

@@ -32,8 +32,10 @@ type work struct {
 	current ship.Step
 	newPlan *ship.Plan // set by Inspect, frozen with its end
 
-	prepared *platform.Prepared // outside a run, where no journal has it
-	detached bool               // outside a run: nothing is recorded
+	// Outside a run there is no journal: these stand in for it.
+	detached bool               // nothing is recorded
+	prepared *platform.Prepared // where the release is
+	local    migrate.Runner     // runs commands, where there is no platform
 }
 
 // open opens what the run's settings name and resolves its references.
@@ -218,6 +220,10 @@ func (w *work) params(v any) error {
 // event records an event with every secret masked. A run does not fail because
 // an event could not be written; the journal is what counts.
 func (w *work) event(ctx context.Context, kind, text string, data any) {
+	if w.detached {
+		w.e.Log.InfoContext(ctx, "progress", "type", kind, "text", w.mask.String(text))
+		return
+	}
 	ev := ship.Event{Run: w.run.ID, Type: kind, Step: w.current.Name, Text: w.mask.String(text)}
 	if data != nil {
 		if b, err := json.Marshal(data); err == nil {

@@ -1,0 +1,137 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// Entry is what a release does before its server starts, where no run did it:
+// in a container, or in a slot of a hosted platform.
+type Entry struct {
+	Request ship.Request
+	Dir     string         // the release's folder
+	Runner  migrate.Runner // runs its commands
+	Migrate bool           // apply what is pending
+	Wait    time.Duration  // for the database, and for a replica that migrates
+}
+
+// Enter waits for the database, applies what is pending if that is asked for,
+// and makes sure that release and database fit. Replicas that enter at once
+// wait for the one that migrates.
+func (e *Engine) Enter(ctx context.Context, in Entry) error {
+	w, err := e.open(ctx, ship.Run{ID: fmt.Sprintf("start-%d", time.Now().UnixNano()), Request: in.Request})
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	w.detached, w.local, w.prepared = true, in.Runner, &platform.Prepared{Dir: in.Dir}
+	if w.db == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, in.Wait)
+	defer cancel()
+	if err := w.reach(ctx); err != nil || w.tool == nil {
+		return err
+	}
+	if in.Migrate {
+		err = w.migrateOnce(ctx)
+	} else {
+		err = w.fits(ctx)
+	}
+	return w.mask.Error(err)
+}
+
+// reach waits until the database answers.
+func (w *work) reach(ctx context.Context) error {
+	for {
+		err := w.db.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		w.e.Log.InfoContext(ctx, "waiting for the database", "error", w.mask.String(err.Error()))
+		if sleep(ctx, time.Second) != nil {
+			return w.mask.Error(err)
+		}
+	}
+}
+
+// fits refuses to start a release on a database it cannot run on, naming both
+// sides. A database that is ahead by expand migrations only is fine.
+func (w *work) fits(ctx context.Context) error {
+	facts, err := w.fitFacts(ctx)
+	if err != nil {
+		return err
+	}
+	p := plan.Build(facts)
+	if p.Refused != nil {
+		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
+	}
+	if len(p.Migrations) > 0 {
+		return ship.Errorf(ship.Invalid, "shiplock start --migrate", "the release needs %d migrations that %s does not have, %s first",
+			len(p.Migrations), w.db.Name(), p.Migrations[0].ID)
+	}
+	return nil
+}
+
+func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
+	f := plan.Facts{Request: w.run.Request}
+	var err error
+	if f.Ledger, err = w.db.Ledger(ctx); err != nil {
+		return f, err
+	}
+	f.Listing, err = w.list(ctx, nil)
+	return f, err
+}
+
+// migrateOnce applies what is pending under the fenced lock. Whoever comes
+// second finds nothing left to do.
+func (w *work) migrateOnce(ctx context.Context) error {
+	for {
+		seen, err := w.db.Epoch(ctx)
+		if err != nil {
+			return err
+		}
+		w.fence = ship.Fence{Run: w.run.ID, Epoch: seen + 1}
+		err = w.migratePending(ctx)
+		if k := ship.KindOf(err); k != ship.Locked && k != ship.Fenced {
+			return err
+		}
+		w.e.Log.InfoContext(ctx, "waiting for another migration", "error", w.mask.String(err.Error()))
+		if sleep(ctx, time.Second) != nil {
+			return err
+		}
+	}
+}
+
+func (w *work) migratePending(ctx context.Context) error {
+	if err := w.fits(ctx); err == nil {
+		return nil
+	}
+	w.current.Params = []byte(`{}`)
+	m, end, err := w.beginMigration(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	facts, err := w.fitFacts(ctx)
+	if err != nil {
+		return err
+	}
+	p := plan.Build(facts)
+	if p.Refused != nil {
+		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
+	}
+	for _, mig := range p.Migrations {
+		if err := m.apply(ctx, mig.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
