@@ -73,7 +73,7 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	opening := ship.Plan{Schema: ship.PlanSchema, Environment: req.Environment.ID, Verb: req.Verb, To: req.Release, Steps: plan.Opening(req.Environment)}
+	opening := ship.Plan{Schema: ship.PlanSchema, Environment: req.Environment.ID, Verb: req.Verb, To: req.Release, Steps: plan.Opening()}
 	run, err := s.Store.AddRun(r.Context(), req, opening)
 	if err != nil {
 		return err

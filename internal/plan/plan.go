@@ -49,7 +49,7 @@ const (
 // Opening returns the steps every run begins with. The rest is decided by
 // [Build] when Inspect has seen the prepared release and the database; none of
 // the opening steps changes what serves.
-func Opening(env ship.Environment) []ship.Step {
+func Opening() []ship.Step {
 	return []ship.Step{
 		step(Preflight, "nothing is begun that cannot be finished", "nothing was changed", time.Minute),
 		step(Prepare, "the release is unpacked and its environment built in a folder of its own", "nothing was changed; the old release serves", time.Hour),
@@ -67,7 +67,7 @@ func Build(f Facts) ship.Plan {
 	env := f.Request.Environment
 	p := ship.Plan{
 		Schema: ship.PlanSchema, Environment: env.ID, Verb: f.Request.Verb,
-		From: f.From, To: f.Request.Release, Steps: Opening(env),
+		From: f.From, To: f.Request.Release, Steps: Opening(),
 		Settings: changes(f.FromSettings, &env),
 	}
 	if f.Listing != nil {

@@ -1,0 +1,174 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// facts of a shop whose v1 serves and whose v2 is to be deployed.
+func facts(change func(*plan.Facts)) plan.Facts {
+	env := ship.Environment{
+		ID:       ship.EnvironmentID{App: "shop", Name: "production"},
+		Platform: ship.Plugin{Kind: "process"},
+		Run:      ship.RunSettings{Processes: map[string]ship.Process{ship.Web: {Instances: 2}}},
+		Health:   ship.Health{Path: "/healthz", HealthyAfter: 3, GiveUp: 40 * time.Second},
+		Warmup:   []string{"/"},
+		Smoke:    []string{"/products"},
+		Database: &ship.Database{Kind: "postgres", URL: "${secret:DATABASE_URL}", Backup: ship.Backup{Kind: "dump"}},
+		Migrate:  &ship.Migrate{Tool: ship.Plugin{Kind: "sqlfiles"}, Timeout: 10 * time.Minute},
+		Gates:    []ship.Gate{{Name: "unit", Timeout: time.Minute}},
+		Watch:    ship.Limits{For: time.Hour, ErrorRate: 0.01, P95: 2 * time.Second},
+		Drain:    30 * time.Second, Hold: 20 * time.Second,
+	}
+	f := plan.Facts{
+		Request: ship.Request{Run: "d-7", Verb: ship.VerbDeploy, Environment: env, Release: ship.Release{App: "shop", Number: 2}},
+		From:    &ship.Release{App: "shop", Number: 1},
+		Can:     platform.Capabilities{Hold: true, Maintenance: true, KeepOld: true, Watch: true},
+		Listing: &migrate.Listing{Migrations: []ship.Migration{
+			{ID: "1_init", Applied: true, Reversible: true, Phase: ship.Expand},
+			{ID: "2_vat", Reversible: true, Phase: ship.Expand},
+		}},
+	}
+	change(&f)
+	return f
+}
+
+func contract(f *plan.Facts) {
+	m := &f.Listing.Migrations[1]
+	m.Phase, m.Findings = ship.Contract, []string{"drops column price, which the running release reads"}
+}
+
+func accept(route string) func(*plan.Facts) {
+	return func(f *plan.Facts) { contract(f); f.Request.Options.Accept = route }
+}
+
+var cases = map[string]func(*plan.Facts){
+	"first-deployment":         func(f *plan.Facts) { f.From = nil },
+	"additive-migration":       func(*plan.Facts) {},
+	"no-migration":             func(f *plan.Facts) { f.Listing.Migrations[1].Applied = true },
+	"without-database":         func(f *plan.Facts) { f.Listing = nil; f.Request.Environment.Database = nil },
+	"incompatible-refused":     contract,
+	"incompatible-hold":        accept("hold"),
+	"incompatible-maintenance": accept("maintenance"),
+	"hold-needs-a-way-down": func(f *plan.Facts) {
+		accept("hold")(f)
+		f.Listing.Migrations[1].Reversible, f.Listing.Migrations[1].WhyNot = false, "RunPython without reverse"
+	},
+	"hold-not-on-this-platform": func(f *plan.Facts) { accept("hold")(f); f.Can.Hold = false },
+	"rollback": func(f *plan.Facts) {
+		f.Request.Verb = ship.VerbRollback
+		f.Listing = &migrate.Listing{Migrations: f.Listing.Migrations[:1], Unknown: []string{"2_vat"}}
+		f.Ledger = []ship.Record{{Migration: "2_vat", Phase: ship.Expand, Status: ship.RecordDone}}
+	},
+	"rollback-to-incompatible": func(f *plan.Facts) {
+		f.Request.Verb = ship.VerbRollback
+		f.Listing = &migrate.Listing{Migrations: f.Listing.Migrations[:1], Unknown: []string{"2_vat"}}
+		f.Ledger = []ship.Record{{Migration: "2_vat", Phase: ship.Contract, Status: ship.RecordDone}}
+	},
+	"rollback-does-not-migrate": func(f *plan.Facts) { f.Request.Verb = ship.VerbRollback },
+	"half-done-elsewhere": func(f *plan.Facts) {
+		f.Ledger = []ship.Record{{Migration: "2_vat", Status: ship.RecordStarted, Run: "d-5", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
+	},
+	"dirty":                func(f *plan.Facts) { f.Listing.Dirty = "schema_migrations says version 2 is dirty" },
+	"no-backup-no-reason":  func(f *plan.Facts) { f.Request.Environment.Database.Backup = ship.Backup{Kind: "none"} },
+	"no-backup-by-choice":  func(f *plan.Facts) { f.Request.Options.SkipBackup = "empty database" },
+	"migrate-only":         func(f *plan.Facts) { f.Request.Verb = ship.VerbMigrate },
+	"settings-that-change": func(f *plan.Facts) { old := f.Request.Environment; old.Drain = time.Minute; f.FromSettings = &old },
+}
+
+func TestPlans(t *testing.T) {
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := render(plan.Build(facts(change)))
+			path := filepath.Join("testdata", name+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("plan differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func render(p ship.Plan) string {
+	var b strings.Builder
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "%-12s %s\n%12s ✗ %s\n", s.Name, s.Reason, "", s.OnFail)
+		if len(s.Params) > 0 {
+			fmt.Fprintf(&b, "%12s   %s\n", "", s.Params)
+		}
+	}
+	for _, c := range p.Settings {
+		fmt.Fprintf(&b, "setting %s: %s → %s\n", c.Name, c.From, c.To)
+	}
+	for _, n := range p.Notes {
+		fmt.Fprintf(&b, "note: %s\n", n)
+	}
+	if r := p.Refused; r != nil {
+		fmt.Fprintf(&b, "refused (%s): %s\nnext: %s\n", r.Kind, r.Reason, r.Hint)
+	}
+	return b.String()
+}
+
+func TestNothingThatServesIsTouchedBeforeEveryGateHasPassed(t *testing.T) {
+	for name, change := range cases {
+		p := plan.Build(facts(change))
+		kinds := make([]string, len(p.Steps))
+		for i, s := range p.Steps {
+			kinds[i] = s.Kind
+		}
+		gate := slices.Index(kinds, plan.Gate)
+		for _, k := range []string{plan.Hold, plan.Maintenance, plan.Backup, plan.Migrate, plan.Start, plan.Shift} {
+			if at := slices.Index(kinds, k); at >= 0 && at < gate {
+				t.Errorf("%s: %s comes before the gates: %v", name, k, kinds)
+			}
+		}
+	}
+}
+
+func TestARefusedPlanHasNoStepThatChangesAnything(t *testing.T) {
+	for name, change := range cases {
+		p := plan.Build(facts(change))
+		if p.Refused != nil && len(p.Steps) != len(plan.Opening()) {
+			t.Errorf("%s is refused and has %d steps", name, len(p.Steps))
+		}
+	}
+}
+
+func TestAPlanSurvivesBeingStored(t *testing.T) {
+	want := plan.Build(facts(accept("maintenance")))
+	b, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got ship.Plan
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("plan after a round trip (-want +got):\n%s", diff)
+	}
+}
