@@ -10,7 +10,8 @@ import (
 
 // handler serves the requests of one listener.
 func (p *Proxy) handler(listener string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(raw http.ResponseWriter, r *http.Request) {
+		w := newPacedWriter(raw, r)
 		ex := &exchange{proxy: p, listener: listener, in: r, id: requestID(r)}
 		if r.Method == http.MethodConnect {
 			p.refuse(w, r, ex.id, refusal{status: http.StatusMethodNotAllowed, text: "This server is not a forward proxy."})

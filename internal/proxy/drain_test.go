@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,4 +214,53 @@ func (f *fixture) events() io.ReadCloser {
 		io.Reader
 		io.Closer
 	}{res.Body, c}
+}
+
+func TestADrainDoesNotWaitForAClientThatDoesNotRead(t *testing.T) {
+	var written atomic.Int64
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for piece := make([]byte, 64<<10); ; {
+			n, err := w.Write(piece)
+			if written.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	}
+	f := start(t, map[ship.Slot]proxy.Backend{
+		ship.Blue: backend("b1", app(t, endless)), ship.Green: backend("g1", app(t, says("new")))})
+	c, err := net.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+	eventually(t, "every buffer on the way is full", func() bool {
+		before := written.Load()
+		<-time.After(100 * time.Millisecond)
+		return before > 0 && written.Load() == before
+	})
+	f.shift(ship.Green)
+	r, err := f.proxy.Drain(t.Context(), shop, "b1", 10*time.Millisecond)
+	if err != nil || r.InFlight != 1 || r.Cut != 1 || r.Drained != 0 {
+		t.Errorf("report %+v, %v", r, err)
+	}
+}
+
+func TestAClientThatBreaksOffItsBodyIsNoError(t *testing.T) {
+	f := start(t, map[ship.Slot]proxy.Backend{ship.Blue: backend("b1", app(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))})
+	for _, head := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		c, err := net.Dial("tcp", f.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: shop.test\r\n%s\r\n\r\n5\r\nhello\r\n", head)
+		eventually(t, "the request is under way", func() bool { return f.generation("b1").InFlight == 1 })
+		c.Close()
+		eventually(t, "the request ended", func() bool { return f.generation("b1").InFlight == 0 })
+	}
+	if c := f.generation("b1").Counters; c.Errors != 0 || c.Aborted != 2 {
+		t.Errorf("counters %+v", c)
+	}
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,12 +26,14 @@ type exchange struct {
 	begun time.Time
 
 	// How it went.
-	status    int   // of the application's answer; 0 is none
-	lasting   bool  // WebSocket or event stream
-	broken    error // the application broke off its answer
-	failure   error // there was no answer
-	connected bool
-	fellBack  bool // to is the generation that was active before
+	status     int   // of the application's answer; 0 is none
+	lasting    bool  // WebSocket or event stream
+	broken     error // the application broke off its answer
+	failure    error // there was no answer
+	aborted    bool  // because the client went away
+	connected  bool
+	bodyBroken atomic.Bool
+	fellBack   bool // to is the generation that was active before
 }
 
 type exchangeKey struct{}
@@ -90,7 +93,7 @@ func (ex *exchange) count(broke bool) {
 		if ex.lasting {
 			t.cutLasting.Add(1)
 		}
-	case ex.failure != nil && ex.clientGone(), broke && ex.broken == nil:
+	case ex.aborted, broke && ex.broken == nil:
 		t.aborted.Add(1)
 	case ex.failure != nil, ex.broken != nil:
 		t.failed()
@@ -107,4 +110,8 @@ func (ex *exchange) count(broke bool) {
 // cut tells whether the exchange's connections were cut by a drain.
 func (ex *exchange) cut() bool { return ex.to.cuts.Load() != ex.cuts }
 
-func (ex *exchange) clientGone() bool { return ex.in.Context().Err() != nil }
+// clientGone tells whether the client went away or broke off its body. It says
+// so only while the exchange is under way: when it ends, the body is closed.
+func (ex *exchange) clientGone() bool {
+	return ex.in.Context().Err() != nil || ex.bodyBroken.Load()
+}

@@ -1,5 +1,7 @@
 package proxy
 
+import "time"
+
 // A Door is a door for tests to enter from many goroutines.
 type Door struct{ door }
 
@@ -11,3 +13,12 @@ func (d *Door) Open()           { d.open() }
 func (d *Door) Shut()           { d.shut.Store(true) }
 func (d *Door) Seal()           { d.seal() }
 func (d *Door) Inside() int64   { return d.inside.Load() }
+
+// HistogramOf returns the histogram of durations.
+func HistogramOf(durations ...time.Duration) Histogram {
+	var r recorder
+	for _, d := range durations {
+		r.add(d)
+	}
+	return r.read()
+}

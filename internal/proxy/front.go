@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -194,55 +193,4 @@ func await(ctx context.Context, limit time.Duration, ready func() bool) {
 		case <-tick.C:
 		}
 	}
-}
-
-// A tlsListener speaks TLS on connections while the table in force has
-// certificates for its listener, so that a table can change them.
-type tlsListener struct {
-	net.Listener
-	name  string
-	proxy *Proxy
-}
-
-func (l *tlsListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	if entry := l.proxy.current.Load().listeners[l.name]; entry != nil && entry.tls != nil {
-		return tls.Server(c, entry.tls), nil
-	}
-	return c, nil
-}
-
-// tlsConfig returns the configuration of l, nil when it has no certificates.
-func tlsConfig(l Listener) (*tls.Config, error) {
-	if len(l.TLS) == 0 {
-		return nil, nil
-	}
-	byHost := map[string]*tls.Certificate{}
-	var first *tls.Certificate
-	for _, c := range l.TLS {
-		pair, err := tls.X509KeyPair(c.CertPEM, c.KeyPEM)
-		if err != nil {
-			return nil, ship.Errorf(ship.Invalid, "check the files under tls in shiplock.yaml",
-				"certificate of listener %s for %q: %w", l.Name, c.Hosts, err)
-		}
-		if first == nil {
-			first = &pair
-		}
-		for _, h := range c.Hosts {
-			byHost[hostname(h)] = &pair
-		}
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if c := byHost[hostname(hello.ServerName)]; c != nil {
-				return c, nil
-			}
-			return first, nil
-		},
-	}, nil
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"net"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,9 +28,10 @@ type state struct {
 
 // A listener finds the environment of a host.
 type listener struct {
-	tls   *tls.Config // nil is plain HTTP
-	hosts map[string]*environment
-	any   *environment
+	certificates []Certificate
+	tls          *tls.Config // nil is plain HTTP
+	hosts        map[string]*environment
+	any          *environment
 }
 
 // An environment is a compiled Environment.
@@ -75,11 +77,13 @@ func (p *Proxy) compile(t Table, old *state) (*state, error) {
 		replaced:  make(chan struct{}),
 	}
 	for _, l := range t.Listeners {
-		cfg, err := tlsConfig(l)
-		if err != nil {
+		next := &listener{certificates: l.TLS, hosts: map[string]*environment{}}
+		if before := old.listeners[l.Name]; before != nil && reflect.DeepEqual(before.certificates, l.TLS) {
+			next.tls = before.tls // so that clients can resume their sessions
+		} else if err := next.setTLS(l); err != nil {
 			return nil, err
 		}
-		s.listeners[l.Name] = &listener{tls: cfg, hosts: map[string]*environment{}}
+		s.listeners[l.Name] = next
 	}
 	for _, e := range t.Environments {
 		if err := check(e); err != nil {

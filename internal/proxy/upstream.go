@@ -146,6 +146,7 @@ func (p *Proxy) upstreamFailed(w http.ResponseWriter, out *http.Request, err err
 	ex := exchangeOf(out.Context())
 	ex.failure = err
 	if ex.clientGone() {
+		ex.aborted = true
 		w.WriteHeader(statusClientGone)
 		return
 	}
@@ -192,8 +193,20 @@ func (ex *exchange) bufferBody() error {
 const maxBuffered = 64 << 10
 
 // A streamedBody survives the transport's closing it after a failed dial: the
-// real one is closed when the exchange ends.
-type streamedBody struct{ io.Reader }
+// real one is closed when the exchange ends. It notes when the client breaks
+// off, which the transport reports like a fault of the application.
+type streamedBody struct {
+	io.Reader
+	ex *exchange
+}
+
+func (b streamedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		b.ex.bodyBroken.Store(true)
+	}
+	return n, err
+}
 
 func (streamedBody) Close() error { return nil }
 
@@ -204,6 +217,6 @@ func (ex *exchange) setBody(out *http.Request) {
 		out.Body, _ = out.GetBody()
 		out.Header.Del("Expect") // the body is here already
 	case out.Body != nil:
-		out.Body = streamedBody{out.Body}
+		out.Body = streamedBody{out.Body, ex}
 	}
 }
