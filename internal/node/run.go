@@ -1,10 +1,286 @@
 package node
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
-// Run is the life of a node. It returns when ctx ends or the node was asked to
-// shut down.
-func Run(ctx context.Context, o Options) error { <-ctx.Done(); return nil }
+	"github.com/shiplock/shiplock/internal/release"
+	"github.com/shiplock/shiplock/internal/ship"
+)
 
-// RunJob is the life of the process that looks after one command.
-func RunJob(ctx context.Context, dir string) int { return 1 }
+// errLeaving is why a call fails while the node ends; the caller asks the next.
+var errLeaving = ship.Errorf(ship.Unreachable, "", "the node is being stopped")
+
+// housekeeping is how often the sizes of logs are looked at.
+const housekeeping = 5 * time.Second
+
+// recoverWithin is how long a new node waits for a proxy worker before it
+// listens to others.
+const recoverWithin = 10 * time.Second
+
+// node is a running supervisor.
+type node struct {
+	Options
+	boot     string
+	started  time.Time
+	state    *stateFile
+	releases *release.Store
+	proxies  *proxies
+	shutdown context.CancelFunc // asks the node to end with all it runs
+	endAll   atomic.Bool        // instances and the worker end with the node
+
+	jobs sync.Mutex // held while a job's keeper is started
+
+	life    sync.WaitGroup // keepers of instances and whoever waits for a child
+	leaving *os.File       // readable when the node leaves its children to the next one
+	left    chan struct{}  // closed then
+
+	mu     sync.Mutex
+	envs   map[string]*environment
+	minded func(*environment) // has the environment minded from now on
+}
+
+// Run is the life of a node. It takes back what a node that was killed left
+// running, serves the API, and returns when ctx ends or it was asked to shut
+// down.
+func Run(ctx context.Context, o Options) (err error) {
+	n, release, err := open(o)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, shutdown := context.WithCancel(ctx)
+	defer shutdown()
+	n.shutdown = func() { n.endAll.Store(true); shutdown() }
+	n.endAll.Store(o.StopAll)
+	if err := n.proxies.adopt(ctx); err != nil {
+		return err
+	}
+	listener, err := listenSocket(Socket(n.Dir))
+	if err != nil {
+		return err
+	}
+
+	var duties sync.WaitGroup
+	n.minded = func(e *environment) { duties.Go(func() { e.mind(ctx) }) }
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	duties.Go(func() { n.proxies.run(working) })
+	duties.Go(func() { n.keepHouse(ctx) })
+	if err := n.recover(ctx); err != nil {
+		n.Log.Error("not everything could be taken back", "error", err)
+	}
+	n.Log.Info("the node runs", "dir", n.Dir, "pid", os.Getpid())
+	err = n.serve(ctx, listener)
+	shutdown()
+	stopWorking() // before the worker is retired, or another one would be started
+	duties.Wait()
+	if n.endAll.Load() {
+		n.stopAll(context.WithoutCancel(ctx))
+	}
+	release()
+	n.life.Wait()
+	return err
+}
+
+// open locks the folder and reads what is in it. The returned function lets go
+// of the children; it may be called twice.
+func open(o Options) (*node, func(), error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open node: %w", err)
+	}
+	o.Dir = dir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("open node: %w", err)
+	}
+	if err := closeFolder(dir); err != nil {
+		return nil, nil, err
+	}
+	lock, err := lockNode(filepath.Join(dir, "node.lock"))
+	if err != nil {
+		return nil, nil, err
+	}
+	n := &node{Options: o, started: time.Now(), left: make(chan struct{}), envs: map[string]*environment{}}
+	if n.boot, err = bootID(); err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	if n.state, err = loadState(filepath.Join(dir, "state.json")); err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	if n.releases, err = release.NewStore(filepath.Join(dir, "artifacts")); err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	n.proxies = newProxies(o, n.state)
+	leaving, letGo, err := os.Pipe()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open node: %w", err), lock.Close())
+	}
+	n.leaving = leaving
+	return n, sync.OnceFunc(func() {
+		close(n.left)
+		_ = letGo.Close()
+		n.life.Wait()
+		_ = leaving.Close()
+		_ = lock.Close()
+	}), nil
+}
+
+// closeFolder sees to it that nobody else can look into the node's folder. It
+// may be searchable: see [Options].
+func closeFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
+	if info.Mode().Perm() == 0o711 || info.Mode().Perm() == 0o700 {
+		return nil
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
+	return nil
+}
+
+// lockNode takes the folder for this node, or says whose it is.
+func lockNode(path string) (*os.File, error) {
+	f, err := lockFile(path)
+	if err != nil {
+		who, readErr := os.ReadFile(path)
+		if readErr != nil || len(who) == 0 {
+			return nil, ship.Errorf(ship.Locked, "", "another node runs here: %w", err)
+		}
+		return nil, ship.Errorf(ship.Locked, "use that one, or stop it first", "another node runs here: %s", who)
+	}
+	who := fmt.Sprintf("pid %d since %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
+	if err := errors.Join(f.Truncate(0), write(f, who)); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock node: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+func write(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// environment returns what runs of an environment; its name is checked.
+func (n *node) environment(id ship.EnvironmentID) (*environment, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e := n.envs[id.String()]
+	if e == nil {
+		e = newEnvironment(n, id)
+		n.envs[id.String()] = e
+		n.minded(e)
+	}
+	return e, nil
+}
+
+// all returns every environment that was ever used since the node started.
+func (n *node) all() []*environment {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []*environment
+	for _, id := range sortedKeys(n.envs) {
+		all = append(all, n.envs[id])
+	}
+	return all
+}
+
+// recover takes back what the node before left running, starts again what
+// should run and does not, and ends what should not run.
+func (n *node) recover(ctx context.Context) error {
+	found := marked(instanceMark)
+	s := n.state.read()
+	var errs []error
+	wanted := map[string]bool{}
+	for _, key := range sortedKeys(s.Environments) {
+		e, err := n.environment(s.Environments[key].ID)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, e.recover(ctx, found))
+		e.mu.Lock()
+		for _, k := range e.keepers {
+			wanted[k.mark] = true
+		}
+		e.mu.Unlock()
+	}
+	n.reap(found, wanted)
+	if s.routes() {
+		ctx, cancel := context.WithTimeout(ctx, recoverWithin)
+		defer cancel()
+		errs = append(errs, n.proxies.apply(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *environment) recover(ctx context.Context, found map[string][]proc) error {
+	s := e.now()
+	var errs []error
+	for _, slot := range []ship.Slot{ship.Blue, ship.Green} {
+		in := s.slot(slot)
+		if in == nil || !in.Started {
+			continue
+		}
+		for _, id := range sortedKeys(in.Instances) {
+			if in.Instances[id].Process == ship.Web {
+				_, err := e.keep(slot, id, found)
+				errs = append(errs, err)
+			}
+		}
+	}
+	unlock, err := e.traffic.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	errs = append(errs, e.switchWorkersFound(found))
+	return errors.Join(errs...)
+}
+
+// keepHouse looks after what grows.
+func (n *node) keepHouse(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, e := range n.all() {
+			e.mu.Lock()
+			logs := make([]*logFile, 0, len(e.logs))
+			for _, l := range e.logs {
+				logs = append(logs, l)
+			}
+			e.mu.Unlock()
+			for _, l := range logs {
+				if err := l.limit(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					n.Log.Warn("a log was not kept within its bound", "error", err)
+				}
+			}
+		}
+		pause(ctx, housekeeping)
+	}
+}
+
+// stopAll ends everything the node runs: first traffic, then the instances.
+func (n *node) stopAll(ctx context.Context) {
+	n.proxies.retire(ctx)
+	var halting sync.WaitGroup
+	for _, e := range n.all() {
+		halting.Go(func() { e.halt(func(*keeper) bool { return true }) })
+	}
+	halting.Wait()
+}

@@ -1,0 +1,292 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// prepareTimeout bounds each command of a preparation.
+const prepareTimeout = 30 * time.Minute
+
+// prepareSpec is a release on its way to be prepared.
+type prepareSpec struct {
+	platform.Spec
+	dir string
+	env environ
+}
+
+func (s prepareSpec) user() string   { return s.Environment.Run.User }
+func (s prepareSpec) digest() string { return s.Release.Artifact.Digest }
+
+// settings is a hash of what besides the artifact decides what a preparation
+// does, so that a changed command is not taken for one that was carried out.
+func (s prepareSpec) settings() string {
+	r := s.Environment.Run
+	data, err := json.Marshal([]any{r.Python, r.Prepare, r.Shared, r.User})
+	if err != nil {
+		return "" // plain data: it cannot fail
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+func (e *environment) releaseDir(digest string) string {
+	return filepath.Join(e.releases(), short(digest))
+}
+
+// preparations is the folder of the commands that prepare a release.
+func (e *environment) preparations(digest string) string {
+	return filepath.Join(e.jobs(), "prepare", short(digest))
+}
+
+// prepare carries out platform.Platform's Prepare. What was done of it before
+// a crash is found again; what failed is removed, so that the next try is new.
+func (e *environment) prepare(ctx context.Context, spec platform.Spec) (platform.Prepared, error) {
+	unlock, err := e.preparing.take(ctx)
+	if err != nil {
+		return platform.Prepared{}, err
+	}
+	defer unlock()
+	if err := e.folders(); err != nil {
+		return platform.Prepared{}, err
+	}
+	digest := spec.Release.Artifact.Digest
+	if !e.n.releases.Has(digest) {
+		return platform.Prepared{}, ship.Errorf(ship.NotFound, "upload it first", "artifact %s is not on this machine", digest)
+	}
+	p := prepareSpec{spec, e.releaseDir(digest), nil}
+	sealed, err := e.readSeal(digest)
+	if err != nil {
+		return platform.Prepared{}, err
+	}
+	if sealed != nil && sealed.Settings == p.settings() && exists(p.dir) && (sealed.Venv == "" || exists(sealed.Venv)) {
+		return platform.Prepared{Dir: p.dir, Took: "it was prepared before, at " + sealed.At.UTC().Format(time.RFC3339)}, nil
+	}
+	if sealed != nil {
+		if e.inUse(digest) {
+			return platform.Prepared{}, ship.Errorf(ship.Failed, "pack a new release, or stop the slot first",
+				"release %s runs in %s and cannot be prepared anew with other settings", short(digest), e.id)
+		}
+		if err := e.discard(digest); err != nil {
+			return platform.Prepared{}, err
+		}
+	}
+	took, err := e.prepareNew(ctx, p)
+	if err != nil {
+		if ctx.Err() == nil {
+			_ = e.discard(digest) // what cannot be removed now is removed by the next try
+		}
+		return platform.Prepared{}, err
+	}
+	e.prune(digest)
+	return platform.Prepared{Dir: p.dir, Took: took}, nil
+}
+
+func (e *environment) prepareNew(ctx context.Context, p prepareSpec) (string, error) {
+	if err := e.openTo(p.user()); err != nil {
+		return "", err
+	}
+	m, err := e.n.releases.Manifest(p.digest())
+	if err != nil {
+		return "", err
+	}
+	if !exists(p.dir) {
+		if err := e.unpack(ctx, p); err != nil {
+			return "", err
+		}
+	}
+	took := []string{fmt.Sprintf("unpacked %d files", len(m.Files))}
+	var venv string
+	if py := p.Environment.Run.Python; py != nil {
+		did := ""
+		if venv, did, err = e.virtualenv(ctx, p, *py); err != nil {
+			return "", err
+		}
+		took = append(took, did)
+	}
+	p.env = e.environ(p.Spec, "", venv)
+	for i, argv := range p.Environment.Run.Prepare {
+		if err := e.step(ctx, p, fmt.Sprintf("prepare-%d-%s", i+1, p.settings()), argv, p.env); err != nil {
+			return "", err
+		}
+	}
+	if n := len(p.Environment.Run.Prepare); n > 0 {
+		took = append(took, fmt.Sprintf("ran %d commands", n))
+	}
+	if err := e.close(ctx, p, m, venv); err != nil {
+		return "", err
+	}
+	return strings.Join(took, ", "), os.RemoveAll(e.preparations(p.digest()))
+}
+
+// step carries out one command of a preparation as a job.
+func (e *environment) step(ctx context.Context, p prepareSpec, name string, argv ship.Argv, env environ) error {
+	t, err := newTask(argv, p.dir, p.user(), env)
+	if err != nil {
+		return err
+	}
+	j := jobOf(e.preparations(p.digest()), name)
+	r, err := e.n.runJob(ctx, j, jobSpec{Task: t, Name: name, Timeout: prepareTimeout}, nil)
+	if err != nil {
+		return err
+	}
+	return failure(strings.Join(argv, " "), r)
+}
+
+// failure makes an error of a result that is not good.
+func failure(what string, r platform.Result) error {
+	if r.Code == 0 && !r.Unknown {
+		return nil
+	}
+	how := fmt.Sprintf("exit code %d", r.Code)
+	if r.Unknown {
+		how = "nobody saw how it ended"
+	}
+	out := strings.TrimSpace(string(r.Stderr))
+	if out == "" {
+		out = strings.TrimSpace(string(r.Stdout))
+	}
+	hint := ""
+	if strings.Contains(out, "Permission denied") || strings.Contains(out, "PermissionError") {
+		hint = "a prepared release cannot be written to: list folders it writes to under run.shared"
+	}
+	return ship.Errorf(ship.Failed, hint, "%s failed: %s: %s", what, how, out[max(0, len(out)-2000):])
+}
+
+// unpack puts the release's folder in place, whole or not at all.
+func (e *environment) unpack(ctx context.Context, p prepareSpec) error {
+	if err := os.RemoveAll(e.preparations(p.digest())); err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	if err := removeAll(filepath.Join(e.releases(), ".new-*")); err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	tmp, err := os.MkdirTemp(e.releases(), ".new-")
+	if err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	root, err := os.OpenRoot(tmp)
+	if err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	defer root.Close()
+	if _, err := e.n.releases.Unpack(ctx, p.digest(), root); err != nil {
+		return err
+	}
+	if err := root.Chmod(".", 0o755); err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	owner, err := credential(p.user())
+	if err != nil {
+		return err
+	}
+	if owner != nil {
+		if err := own(root, int(owner.Uid), int(owner.Gid)); err != nil {
+			return fmt.Errorf("unpack: %w", err)
+		}
+	}
+	for _, dir := range p.Environment.Run.Shared {
+		if err := e.link(root, tmp, dir, p.user()); err != nil {
+			return fmt.Errorf("shared folder %s: %w", dir, err)
+		}
+	}
+	return os.Rename(tmp, p.dir)
+}
+
+// removeAll removes what a crash left under names that match.
+func removeAll(pattern string) error {
+	left, err := filepath.Glob(pattern)
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
+// link puts a link to the shared folder in the release's place of it. What
+// the first release brings there becomes the shared folder's content.
+func (e *environment) link(root *os.Root, tmp, dir, user string) error {
+	if !filepath.IsLocal(dir) || filepath.Clean(dir) == "." {
+		return ship.Errorf(ship.Invalid, "name a folder inside the release", "%q is not a folder within the release", dir)
+	}
+	target := filepath.Join(e.shared(), filepath.Clean(dir))
+	if err := os.MkdirAll(filepath.Dir(target), 0o711); err != nil {
+		return err
+	}
+	if err := root.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
+		return err
+	}
+	if info, err := root.Lstat(dir); err == nil && info.IsDir() && !exists(target) {
+		if err := os.Rename(filepath.Join(tmp, dir), target); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(target, 0o755); err != nil && !os.IsExist(err) {
+		return err
+	}
+	owner, err := credential(user)
+	if err != nil {
+		return err
+	}
+	if owner != nil {
+		if err := os.Chown(target, int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
+	}
+	if err := root.RemoveAll(dir); err != nil {
+		return err
+	}
+	return root.Symlink(target, dir)
+}
+
+// openTo makes the way to the environment's folders searchable when another
+// user has to go it. Its names cannot be listed, and everything beside the
+// releases stays closed.
+func (e *environment) openTo(user string) error {
+	if user == "" {
+		return nil
+	}
+	owner, err := credential(user)
+	if err != nil || owner == nil {
+		return err
+	}
+	if err := os.Chmod(e.n.Dir, 0o711); err != nil {
+		return fmt.Errorf("open the node's folder: %w", err)
+	}
+	return os.Chown(e.cache(), int(owner.Uid), int(owner.Gid))
+}
+
+// discard removes a release and all that was done to prepare it.
+func (e *environment) discard(digest string) error {
+	for _, path := range []string{e.sealPath(digest), e.preparations(digest), e.releaseDir(digest)} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove release: %w", err)
+		}
+	}
+	return nil
+}
+
+// inUse tells whether a slot runs the release.
+func (e *environment) inUse(digest string) bool {
+	s := e.now()
+	if s == nil {
+		return false
+	}
+	for _, slot := range s.Slots {
+		if slot.Started && slot.Spec.Release.Artifact.Digest == digest {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package node
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// What is kept besides what runs.
+const (
+	keepReleases = 5
+	keepRuns     = 50
+)
+
+// prune removes releases, virtual environments and records of commands that
+// are old and not in use. What cannot be removed stays until the next time.
+// The lock of the preparation is held, so nothing new appears meanwhile.
+func (e *environment) prune(digest string) {
+	used := map[string]bool{short(digest): true}
+	venvs := map[string]bool{}
+	if s := e.now(); s != nil {
+		for _, slot := range s.Slots {
+			used[filepath.Base(slot.Dir)] = true
+			venvs[filepath.Base(slot.Venv)] = true
+		}
+	}
+	for i, name := range newestFirst(e.seals()) {
+		path := filepath.Join(e.seals(), name)
+		id := name[:len(name)-len(filepath.Ext(name))]
+		var s seal
+		if i >= keepReleases && !used[id] {
+			// The seal goes first: a folder without one is not prepared.
+			if os.Remove(path) == nil {
+				_ = os.RemoveAll(filepath.Join(e.releases(), id))
+			}
+		} else if readJSON(path, &s) == nil {
+			venvs[filepath.Base(s.Venv)] = true
+		}
+	}
+	for _, name := range newestFirst(e.venvs()) {
+		if !venvs[name] {
+			_ = os.RemoveAll(filepath.Join(e.venvs(), name))
+		}
+	}
+	for i, run := range newestFirst(filepath.Join(e.jobs(), "runs")) {
+		if s := e.now(); i >= keepRuns && (s == nil || s.Grantee != run) {
+			_ = os.RemoveAll(e.runs(run))
+		}
+	}
+}
+
+// newestFirst lists a folder's names, the last changed first.
+func newestFirst(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	times := map[string]time.Time{}
+	var names []string
+	for _, d := range entries {
+		if info, err := d.Info(); err == nil {
+			names = append(names, d.Name())
+			times[d.Name()] = info.ModTime()
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(times[b].Compare(times[a]), cmp.Compare(a, b))
+	})
+	return names
+}

@@ -1,0 +1,218 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/atomicfile"
+	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// stateVersion is the version of the state file this program writes and the
+// highest it reads.
+const stateVersion = 1
+
+// state is everything the node has to remember to go on after it was killed.
+// Values of secrets are not in it: see secrets.go. Times are absolute, so that
+// a bound is kept whatever happened in between.
+type state struct {
+	Version      int                  `json:"version"`
+	Revision     int64                `json:"revision"` // grows with every change
+	Environments map[string]*envState `json:"environments"`
+}
+
+// envState is what is remembered of one environment.
+type envState struct {
+	ID      ship.EnvironmentID `json:"id"`
+	Epoch   int64              `json:"epoch"` // the highest ever granted
+	Grantee string             `json:"grantee,omitempty"`
+	Grant   *grant             `json:"grant,omitempty"` // nil when released
+
+	Active     ship.Slot                `json:"active,omitempty"`
+	ActiveRun  string                   `json:"active_run,omitempty"` // run that shifted last
+	Slots      map[ship.Slot]*slotState `json:"slots"`
+	WorkersOff bool                     `json:"workers_off,omitempty"`
+
+	Mode  modeState    `json:"mode"`
+	Old   *oldState    `json:"old,omitempty"`
+	Watch *watchState  `json:"watch,omitempty"`
+	Told  ship.Receipt `json:"receipt,omitzero"`
+	// Latched are the runs whose release was taken back here, and why.
+	Latched map[string]string `json:"latched,omitempty"`
+}
+
+// grant is a run's right to change an environment.
+type grant struct {
+	Claim ship.Claim `json:"claim"`
+	Since time.Time  `json:"since"`
+	Until time.Time  `json:"until"`
+}
+
+// modeState is how requests are treated, and until when.
+type modeState struct {
+	Mode  ship.Mode     `json:"mode"`
+	Until time.Time     `json:"until,omitzero"` // end of a hold
+	For   time.Duration `json:"for,omitempty"`
+	Text  string        `json:"text,omitempty"`
+}
+
+// slotState is a release in a slot. It stays when the slot is stopped, so that
+// its logs and how it ended can be looked at.
+type slotState struct {
+	Spec       platform.Spec             `json:"spec"`
+	Run        string                    `json:"run"`
+	Generation string                    `json:"generation"`
+	Dir        string                    `json:"dir"`
+	Venv       string                    `json:"venv,omitempty"`
+	Started    bool                      `json:"started"`           // its setup is done and its processes should run
+	Stopped    bool                      `json:"stopped,omitempty"` // it was running and is not to be any more
+	Since      time.Time                 `json:"since"`
+	Instances  map[string]*instanceState `json:"instances,omitempty"`
+}
+
+// instanceState is one process of a slot, with what it takes to know it again.
+type instanceState struct {
+	Process  string    `json:"process"`
+	Number   int       `json:"number"`
+	Port     int       `json:"port,omitempty"`
+	State    string    `json:"state"`
+	PID      int       `json:"pid,omitempty"`
+	Start    uint64    `json:"start,omitempty"` // field 22 of /proc/PID/stat
+	Boot     string    `json:"boot,omitempty"`
+	Since    time.Time `json:"since"`
+	Restarts int       `json:"restarts"`
+	Exit     string    `json:"exit,omitempty"`
+	ExitAt   time.Time `json:"exit_at,omitzero"`
+}
+
+// oldState is the slot that was active before the last shift.
+type oldState struct {
+	Slot       ship.Slot     `json:"slot"`
+	Generation string        `json:"generation"`
+	At         time.Time     `json:"at"`
+	Drain      time.Duration `json:"drain"`
+	Drained    bool          `json:"drained"`
+	Keep       time.Time     `json:"keep"` // until then it stays warm
+}
+
+// watchState is the guard of the last shift.
+type watchState struct {
+	Run     string       `json:"run"`
+	Slot    ship.Slot    `json:"slot"` // that is guarded
+	Back    ship.Slot    `json:"back"` // where traffic goes when it fails; "" when there is no way back
+	Limits  ship.Limits  `json:"limits"`
+	Began   time.Time    `json:"began"`
+	Verdict ship.Verdict `json:"verdict"`
+	Shifted bool         `json:"shifted"` // traffic was given back
+}
+
+func (e *envState) slot(s ship.Slot) *slotState {
+	if e == nil || s == "" {
+		return nil
+	}
+	return e.Slots[s]
+}
+
+// stateFile holds the state in memory and on disk. Who reads gets a snapshot
+// that nobody changes; who changes gets a copy that replaces it whole.
+type stateFile struct {
+	path string
+	mu   sync.Mutex
+	now  *state
+}
+
+func loadState(path string) (*stateFile, error) {
+	f := &stateFile{path: path, now: &state{Version: stateVersion, Environments: map[string]*envState{}}}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	const hint = "the file is never thrown away by itself: restore it, or move it aside and stop the instances it named"
+	s := &state{}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, ship.Errorf(ship.Internal, hint, "state file %s cannot be read: %w", path, err)
+	}
+	if s.Version < 1 || s.Version > stateVersion {
+		return nil, ship.Errorf(ship.Internal, hint, "state file %s has version %d, this program reads 1 to %d", path, s.Version, stateVersion)
+	}
+	if s.Environments == nil {
+		return nil, ship.Errorf(ship.Internal, hint, "state file %s names no environments", path)
+	}
+	f.now = s
+	return f, nil
+}
+
+// read returns the state as it is. Nobody may change it.
+func (f *stateFile) read() *state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// env returns an environment as it is, or nil when it was never seen.
+func (f *stateFile) env(id ship.EnvironmentID) *envState { return f.read().Environments[id.String()] }
+
+// change lets edit change a copy of an environment, and puts it in force when
+// it has reached the disk. When edit fails nothing is changed.
+func (f *stateFile) change(id ship.EnvironmentID, edit func(*envState) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := &state{Version: stateVersion, Revision: f.now.Revision + 1, Environments: maps.Clone(f.now.Environments)}
+	e, err := copyEnv(next.Environments[id.String()], id)
+	if err != nil {
+		return err
+	}
+	if err := edit(e); err != nil {
+		return err
+	}
+	next.Environments[id.String()] = e
+	data, err := json.MarshalIndent(next, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	if err := atomicfile.Write(f.path, data, 0o600); err != nil {
+		return fmt.Errorf("record state: %w", err)
+	}
+	f.now = next
+	return nil
+}
+
+func copyEnv(old *envState, id ship.EnvironmentID) (*envState, error) {
+	e := &envState{ID: id, Mode: modeState{Mode: ship.Serving}, Slots: map[ship.Slot]*slotState{}}
+	if old == nil {
+		return e, nil
+	}
+	data, err := json.Marshal(old)
+	if err != nil {
+		return nil, fmt.Errorf("copy state: %w", err)
+	}
+	if err := json.Unmarshal(data, e); err != nil {
+		return nil, fmt.Errorf("copy state: %w", err)
+	}
+	return e, nil
+}
+
+// sortedKeys returns the keys of m in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// raise makes the next revision higher than one that was seen elsewhere.
+func (f *stateFile) raise(revision int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now.Revision < revision {
+		next := *f.now
+		next.Revision = revision
+		f.now = &next
+	}
+}
