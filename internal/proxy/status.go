@@ -39,9 +39,11 @@ type GenerationStatus struct {
 	Counters Counters  `json:"counters"`
 }
 
-// Counters count the requests that ended. Requests that were cut by a drain,
-// that the client gave up, or that lasted (WebSocket, event stream) have no
-// part in Latency and Slow.
+// Counters count the requests that ended. Latency and Slow count whole answers
+// of the application, from admission to the last byte: requests without an
+// answer, those that were cut by a drain or given up by the client, and those
+// that lasted (WebSocket, event stream) have no part in them. Requests counts
+// neither what was cut nor what was given up.
 type Counters struct {
 	Requests int64     `json:"requests"`
 	Classes  [6]int64  `json:"classes"`        // by status class: [2] counts 200…299
