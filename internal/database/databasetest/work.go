@@ -125,14 +125,14 @@ func (s Suite) rows(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"lock"}}, got); err != nil || diff != "" {
 		t.Errorf("with an argument: %v\n%s", err, diff)
 	}
-	if _, err := db.Rows(within(t), "SELECT * FROM nothing"); !errors.Is(err, database.ErrNoTable) {
+	if _, err := db.Rows(within(t), "SELECT * FROM absent"); !errors.Is(err, database.ErrNoTable) {
 		t.Errorf("a missing table is %v, want ErrNoTable", err)
 	}
 	if _, err := db.Rows(within(t), "DELETE FROM product"); err == nil {
 		t.Error("reading deleted rows")
 	}
 	l := lock(t, db, 1, "ann")
-	if _, err := l.Rows(within(t), "SELECT * FROM nothing"); !errors.Is(err, database.ErrNoTable) {
+	if _, err := l.Rows(within(t), "SELECT * FROM absent"); !errors.Is(err, database.ErrNoTable) {
 		t.Errorf("under the lock a missing table is %v, want ErrNoTable", err)
 	}
 	if got, err := l.Rows(within(t), "SELECT count(*) FROM product"); err != nil || got[0][0] != "2" {

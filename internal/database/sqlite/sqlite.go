@@ -1,0 +1,303 @@
+// Package sqlite is the target database SQLite, through a driver without C.
+// It knows how to hold a migration lock that a dead process cannot keep, how
+// to change a schema in short transactions, and how to copy, restore and
+// describe a file. It never changes the journal mode the application chose.
+//
+// The lock is a row: a file has no sessions that could be ended from outside.
+// A tool that a dead owner started may therefore still be at work; what keeps
+// it harmless is that the engine waits for its commands, and that a change of
+// ours is one transaction.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/plugin"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+const (
+	driver             = "sqlite"
+	defaultLockTimeout = 5 * time.Second
+	cleanupTimeout     = 10 * time.Second
+)
+
+// DB is an SQLite database file. The file need not exist: until the first
+// lock, reading finds an empty database and creates nothing.
+type DB struct {
+	path        string
+	key         []byte
+	lockTimeout time.Duration
+	tempDir     string // for plain copies; "" is the system's
+	log         *slog.Logger
+}
+
+var _ database.Database = (*DB)(nil)
+
+// New returns the database that cfg.URL names. It opens no file.
+func New(cfg database.Config, d plugin.Deps) (*DB, error) {
+	path, err := parse(cfg.URL.Reveal(), cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, tempDir: d.DataDir, log: d.Log}
+	if db.lockTimeout <= 0 {
+		db.lockTimeout = defaultLockTimeout
+	}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
+	return db, nil
+}
+
+// parse returns the path a URL means: sqlite:///x is relative to dir and
+// sqlite:////x is absolute, as SQLAlchemy and Django's helpers have it.
+func parse(text, dir string) (string, error) {
+	const hint = "write sqlite:///relative/path or sqlite:////absolute/path"
+	text = strings.TrimSpace(text)
+	path := text
+	if scheme, rest, ok := strings.Cut(text, ":"); ok && !strings.Contains(scheme, "/") {
+		scheme, _, _ = strings.Cut(scheme, "+")
+		rest, _, _ = strings.Cut(rest, "?") // parameters are the application's
+		var err error
+		if path, err = url.PathUnescape(rest); err != nil {
+			return "", ship.Errorf(ship.Invalid, hint, "the database URL cannot be parsed")
+		}
+		switch scheme {
+		case "sqlite", "sqlite3":
+			if after, ok := strings.CutPrefix(path, "//"); ok {
+				path = strings.TrimPrefix(after, "/")
+			}
+		case "file":
+			path = strings.TrimPrefix(path, "//")
+		default:
+			return "", ship.Errorf(ship.Invalid, hint, "the database URL does not begin with sqlite:")
+		}
+	}
+	if path == "" || strings.Contains(path, ":memory:") {
+		return "", ship.Errorf(ship.Invalid, hint, "the database URL names no file; a database in memory cannot be deployed to")
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	return filepath.Abs(path)
+}
+
+// Name returns the path of the file.
+func (d *DB) Name() string { return d.path }
+
+// Ping fails when the file cannot be read as a database, or could not be created.
+func (d *DB) Ping(ctx context.Context) error {
+	if info, err := os.Stat(filepath.Dir(d.path)); err != nil || !info.IsDir() {
+		return ship.Errorf(ship.Unreachable, "create the folder, or correct the URL: three slashes are relative, four are absolute",
+			"the folder of the database %s does not exist", d.path)
+	}
+	return d.read(ctx, func(conn *sql.Conn) error {
+		var n int
+		return conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+	})
+}
+
+// ServerVersion returns the version of the library, for example "SQLite
+// 3.54.1". The application brings its own, which may be older.
+func (d *DB) ServerVersion(ctx context.Context) (version string, err error) {
+	memory, err := sql.Open(driver, ":memory:")
+	if err != nil {
+		return "", fmt.Errorf("open SQLite: %w", err)
+	}
+	defer memory.Close()
+	err = memory.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version)
+	return "SQLite " + version, err
+}
+
+// Rows runs a query on a connection that cannot write.
+func (d *DB) Rows(ctx context.Context, query string, args ...any) (rows [][]string, err error) {
+	if _, err := os.Stat(d.path); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s does not exist", database.ErrNoTable, d.path)
+	}
+	err = d.read(ctx, func(conn *sql.Conn) error {
+		rows, err = textRows(ctx, conn, query, args)
+		return err
+	})
+	return rows, err
+}
+
+// Size returns the size of the file and its write-ahead log in bytes.
+func (d *DB) Size(context.Context) (size int64, err error) {
+	for _, name := range []string{d.path, d.path + "-wal"} {
+		info, err := os.Stat(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("measure database: %w", err)
+		}
+		size += info.Size()
+	}
+	return size, nil
+}
+
+// ToolVars returns nothing: SQLite reads no variables.
+func (d *DB) ToolVars(ship.Fence, time.Duration) map[string]string { return nil }
+
+// Close does nothing: no connection outlives the call that opened it.
+func (d *DB) Close() error { return nil }
+
+// read calls do with a connection that cannot write, or with an empty database
+// when there is no file.
+func (d *DB) read(ctx context.Context, do func(*sql.Conn) error) error {
+	conn, done, err := d.open(ctx, "rw", d.lockTimeout, "query_only(1)")
+	if err != nil {
+		return err
+	}
+	defer done()
+	return d.explain(do(conn))
+}
+
+// open returns a connection to the file and what closes it. Mode "rw" never
+// creates a file, "rwc" does.
+func (d *DB) open(ctx context.Context, mode string, busy time.Duration, pragmas ...string) (*sql.Conn, func(), error) {
+	if _, err := os.Stat(d.path); mode == "rw" && errors.Is(err, os.ErrNotExist) {
+		return connect(ctx, ":memory:")
+	}
+	pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())}, pragmas...)
+	conn, done, err := connect(ctx, dsn(d.path, mode, pragmas...))
+	return conn, done, d.explain(err)
+}
+
+func connect(ctx context.Context, name string) (*sql.Conn, func(), error) {
+	pool, err := sql.Open(driver, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open SQLite: %w", err)
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		_ = pool.Close()
+		return nil, nil, fmt.Errorf("open SQLite: %w", err)
+	}
+	return conn, func() { _ = conn.Close(); _ = pool.Close() }, nil
+}
+
+// dsn names a file to the driver; the path may hold what means something in a URI.
+func dsn(path, mode string, pragmas ...string) string {
+	query := url.Values{"mode": {mode}, "_pragma": pragmas}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
+}
+
+// textRows returns a query's rows as text, up to a limit.
+func textRows(ctx context.Context, conn *sql.Conn, query string, args []any) ([][]string, error) {
+	rows, err := conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, tableError(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var out [][]string
+	size := 0
+	for rows.Next() {
+		values, pointers := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		if err := rows.Scan(pointers...); err != nil {
+			return nil, err
+		}
+		row := make([]string, len(columns))
+		for i, v := range values {
+			row[i] = text(v)
+			size += len(row[i])
+		}
+		if out = append(out, row); len(out) > database.MaxRows || size > database.MaxRowsBytes {
+			return nil, database.ErrTooMuch
+		}
+	}
+	return out, tableError(rows.Err())
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []byte:
+		return string(v)
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	case bool: // of a column declared BOOLEAN; SQLite itself has numbers only
+		if v {
+			return "1"
+		}
+		return "0"
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func tableError(err error) error {
+	if err != nil && strings.Contains(err.Error(), "no such table") {
+		return fmt.Errorf("%w: %w", database.ErrNoTable, err)
+	}
+	return err
+}
+
+// The primary result codes of SQLite that mean something to us.
+const (
+	codeBusy     = 5
+	codeLocked   = 6
+	codeReadOnly = 8
+	codeCantOpen = 14
+	codeNotADB   = 26
+	codePerm     = 3
+	primaryCode  = 0xff
+	codeCorrupt  = 11
+)
+
+func hasCode(err error, codes ...int) bool {
+	failed, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	for _, code := range codes {
+		if failed.Code()&primaryCode == code {
+			return true
+		}
+	}
+	return false
+}
+
+// explain turns a failure to reach the file into a sentence. Other errors pass
+// unchanged.
+func (d *DB) explain(err error) error {
+	if _, ok := errors.AsType[*ship.Error](err); ok || err == nil {
+		return err
+	}
+	switch {
+	case hasCode(err, codeNotADB, codeCorrupt):
+		return ship.Errorf(ship.Unreachable, "restore it from a backup, or correct the URL", "the file %s is not a sound database: %w", d.path, err)
+	case hasCode(err, codeCantOpen, codePerm, codeReadOnly):
+		return ship.Errorf(ship.Unreachable, "give our user the right to read and write the file and its folder", "the database %s may not be opened: %w", d.path, err)
+	case hasCode(err, codeBusy, codeLocked):
+		return ship.Errorf(ship.MigrationFailed, "wait until the application's transaction has ended, then try again",
+			"%w: another connection has %s locked for longer than %s: %w", database.ErrBusy, d.path, d.lockTimeout, err)
+	}
+	return err
+}
+
+// cleanup returns a context for what must be done even when ctx has ended.
+func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+}
