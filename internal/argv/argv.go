@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -80,7 +81,7 @@ func checkProgram(word string) error {
 
 func checkControl(text string) error {
 	for i, r := range text {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if unicode.IsControl(r) && r != '\t' {
 			return &Error{Offset: i, Message: fmt.Sprintf("control character %U in the command", r), Hint: "put it into a script"}
 		}
 	}

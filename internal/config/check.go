@@ -106,6 +106,7 @@ func (d *decoder) checkOrder(doc *document) {
 		for next := first.Text; next != ""; next = doc.Environments.Items[next].After.Text {
 			if next == start {
 				d.report(first.At, "", "environments come after each other in a circle: %s", strings.Join(append(seen, start), " after "))
+				return
 			}
 			if slices.Contains(seen, next) {
 				break

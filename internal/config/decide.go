@@ -174,7 +174,7 @@ func (d *decoder) database(b *databaseBlock, environment string) *ship.Database 
 	if b == nil {
 		return nil
 	}
-	if !b.URL.set() {
+	if b.URL.Text == "" {
 		d.report(b.At, "", "the database of environment %s has no url", environment)
 		return nil
 	}

@@ -49,6 +49,10 @@ func (d *decoder) list(n ast.Node, v reflect.Value) {
 		d.report(spotOf(n), "", "expected a list, found %s", kindOf(n))
 		return
 	}
+	if len(seq.Values) > maxItems {
+		d.report(spotOf(seq.Values[maxItems]), "", "the list has more than %d items", maxItems)
+		return
+	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
 	for i, item := range seq.Values {
 		d.value(item, v.Index(i))

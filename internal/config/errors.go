@@ -63,8 +63,11 @@ type problem struct {
 	suggestion string
 }
 
-// maxProblems bounds how many problems are reported.
-const maxProblems = 50
+// Limits of a report. Nobody reads more.
+const (
+	maxProblems = 50
+	maxMessage  = 500 // characters
+)
 
 // report notes a problem. A problem without a place is one of the whole file.
 func (d *decoder) report(at spot, suggestion, format string, args ...any) {
@@ -91,8 +94,18 @@ func (d *decoder) err(name string, data []byte) error {
 	for i, p := range d.problems {
 		list[i] = &Error{
 			File: name, Line: p.at.line, Column: p.at.column,
-			Message: printable(p.message), Snippet: snippet(lines, p.at), Suggestion: printable(p.suggestion),
+			Message: short(p.message), Snippet: snippet(lines, p.at), Suggestion: short(p.suggestion),
 		}
 	}
 	return &ship.Error{Kind: ship.Invalid, Err: list}
+}
+
+// short returns a text as a report shows it: of bounded length, without what
+// would act on a terminal, and without passwords that stand in it.
+func short(s string) string {
+	runes := []rune(printable(Redact(s)))
+	if len(runes) > maxMessage {
+		return string(runes[:maxMessage]) + "…"
+	}
+	return string(runes)
 }

@@ -66,8 +66,10 @@ func (v *gateKind) decode(d *decoder, n ast.Node) {
 			c.decode(d, e.node)
 			v.Plugin = ship.Plugin{Kind: commandGate, Config: object("run", c.Argv)}
 		default:
-			d.checkGate(e)
-			v.Plugin = ship.Plugin{Kind: e.key, Config: d.settings(e.node)}
+			v.Plugin.Kind = e.key
+			if d.checkGate(e) {
+				v.Plugin.Config = d.settings(e.node)
+			}
 		}
 	}
 	if v.Plugin.Kind == "" {
@@ -75,9 +77,9 @@ func (v *gateKind) decode(d *decoder, n ast.Node) {
 	}
 }
 
-func (d *decoder) checkGate(e entry) {
+func (d *decoder) checkGate(e entry) bool {
 	if d.known.Gates == nil || slices.Contains(d.known.Gates, e.key) {
-		return
+		return true
 	}
 	keys := []string{"run", "timeout"}
 	for _, kind := range d.known.Gates {
@@ -86,6 +88,7 @@ func (d *decoder) checkGate(e entry) {
 		}
 	}
 	d.report(e.at, didYouMean(e.key, keys), "unknown kind of gate %q, known are %s", e.key, strings.Join(keys, ", "))
+	return false
 }
 
 // A notifier is {kind: settings} and what it wants to hear of. A text in place

@@ -161,19 +161,16 @@ type count struct {
 }
 
 func (v *count) decode(d *decoder, n ast.Node) {
-	v.At = spotOf(n)
 	if _, ok := n.(*ast.IntegerNode); !ok {
-		d.report(v.At, "", "expected a whole number, found %s", kindOf(n))
-		v.At = spot{}
+		d.report(spotOf(n), "", "expected a whole number, found %s", kindOf(n))
 		return
 	}
 	number, err := strconv.Atoi(n.GetToken().Value)
 	if err != nil {
-		d.report(v.At, "", "%q is not a whole number", n.GetToken().Value)
-		v.At = spot{}
+		d.report(spotOf(n), "", "%q is not a decimal whole number", n.GetToken().Value)
 		return
 	}
-	v.N = number
+	v.N, v.At = number, spotOf(n)
 }
 
 func (v *count) rule(d *decoder, rules []string) {
@@ -203,9 +200,9 @@ type duration struct {
 }
 
 func (v *duration) decode(d *decoder, n ast.Node) {
-	v.At = spotOf(n)
+	at := spotOf(n)
 	if i, ok := n.(*ast.IntegerNode); ok {
-		d.report(v.At, "write "+i.Token.Value+"s for seconds", "the duration %s has no unit", i.Token.Value)
+		d.report(at, "write "+i.Token.Value+"s for seconds", "the duration %s has no unit", i.Token.Value)
 		return
 	}
 	s, _, ok := d.plainLine(n)
@@ -214,10 +211,10 @@ func (v *duration) decode(d *decoder, n ast.Node) {
 	}
 	length, ok := parseDuration(s)
 	if !ok {
-		d.report(v.At, "", "%q is not a duration such as 500ms, 30s, 1h30m or 28d", s)
+		d.report(at, "", "%q is not a duration such as 500ms, 30s, 1h30m or 28d", s)
 		return
 	}
-	v.Length = length
+	v.Length, v.At = length, at
 }
 
 func (v duration) or(fallback time.Duration) time.Duration {
@@ -267,9 +264,6 @@ type percent struct {
 func (v *percent) decode(d *decoder, n ast.Node) {
 	v.At = spotOf(n)
 	raw := n.GetToken().Value
-	if s, ok := n.(*ast.StringNode); ok {
-		raw = s.Value
-	}
 	digits, ok := strings.CutSuffix(raw, "%")
 	number, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	switch {

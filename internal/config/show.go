@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,11 +36,13 @@ func shown(name string, v reflect.Value) any {
 	case time.Duration:
 		return durationText(x)
 	case json.RawMessage:
-		var settings any
-		if len(x) > 0 && json.Unmarshal(x, &settings) == nil {
-			return shown(name, reflect.ValueOf(settings))
+		return shownSettings(name, x)
+	case json.Number:
+		if i, err := x.Int64(); err == nil {
+			return i
 		}
-		return nil
+		f, _ := x.Float64() // a number of JSON is a float
+		return f
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -63,13 +66,30 @@ func shown(name string, v reflect.Value) any {
 	return v.Interface()
 }
 
+// shownSettings returns the settings of a plug-in, which are text to us.
+func shownSettings(name string, data json.RawMessage) any {
+	var settings any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if dec.Decode(&settings) != nil || settings == nil {
+		return nil
+	}
+	return shown(name, reflect.ValueOf(settings))
+}
+
 func shownStruct(v reflect.Value) yaml.MapSlice {
 	out := yaml.MapSlice{}
 	for i := range v.NumField() {
 		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if f := v.Field(i); key != "" && key != "-" && !emptyBlock(f) {
-			out = append(out, yaml.MapItem{Key: key, Value: shown(key, f)})
+		f := v.Field(i)
+		if key == "" || key == "-" || emptyBlock(f) {
+			continue
 		}
+		name := key
+		if f.Type() == reflect.TypeFor[string]() {
+			name = "" // never a secret by its name: the path of a key is not the key
+		}
+		out = append(out, yaml.MapItem{Key: key, Value: shown(name, f)})
 	}
 	return out
 }

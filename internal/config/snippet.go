@@ -77,7 +77,7 @@ func printable(s string) string {
 // given to a name that speaks of a secret.
 var (
 	urlPassword = regexp.MustCompile(`(://[^/\s:@"']*:)([^\s"'{}]+)@`)
-	namedSecret = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|private_?key)[a-z0-9_]*["']?\s*[:=]\s*["']?)([^\s"',}&$][^\s"',}&]*)`)
+	namedSecret = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|private_?key)[a-z0-9_]*["']?\s*[:=]\s*["']?)([^\s"',}&${\[|>][^\s"',}&]*)`)
 )
 
 // literals returns where in text a secret stands literally, in order, as
@@ -86,7 +86,9 @@ func literals(text string) [][2]int {
 	var spans [][2]int
 	for _, pattern := range []*regexp.Regexp{urlPassword, namedSecret} {
 		for _, m := range pattern.FindAllStringSubmatchIndex(text, -1) {
-			spans = append(spans, [2]int{m[4], m[5]})
+			if !strings.HasSuffix(text[:m[0]], "${") { // ${secret:NAME} tells nothing
+				spans = append(spans, [2]int{m[4], m[5]})
+			}
 		}
 	}
 	slices.SortFunc(spans, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })

@@ -8,6 +8,13 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
+// Limits of lists and tables: what is written for people to read is shorter,
+// and what compares all with all stays cheap.
+const (
+	maxNames = 100
+	maxItems = 1000
+)
+
 // A table is a mapping from names to values of one type, in the file's order.
 type table[T any] struct {
 	Names []string
@@ -19,7 +26,12 @@ type table[T any] struct {
 func (t *table[T]) decode(d *decoder, n ast.Node) {
 	t.At = spotOf(n)
 	t.Items, t.spots = map[string]T{}, map[string]spot{}
-	for _, e := range d.entries(n) {
+	entries := d.entries(n)
+	if len(entries) > maxNames {
+		d.report(entries[maxNames].at, "", "more than %d names", maxNames)
+		entries = entries[:maxNames]
+	}
+	for _, e := range entries {
 		var item T
 		d.value(e.node, reflect.ValueOf(&item).Elem())
 		if d.checkName(e.key, e.at) {
