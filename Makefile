@@ -9,13 +9,16 @@ PARALLEL ?= 2
 TIMEOUT ?= 20m
 
 .DEFAULT_GOAL := help
-.PHONY: help build check format-check vet arch setup test lint vuln bench demo update
+.PHONY: help build fmt check format-check vet arch setup test lint vuln bench demo update
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/shiplock, without cgo
 	CGO_ENABLED=0 go build -trimpath -o bin/shiplock ./cmd/shiplock
+
+fmt: ## format as the linters want it
+	$(TOOL) golangci-lint fmt
 
 check: format-check vet arch test ## everything a submission must pass
 
