@@ -81,6 +81,9 @@ func (s Snapshot) String() string {
 	if len(why) > 0 {
 		text += " (" + strings.Join(why, ", ") + ")"
 	}
+	if s.Retried > 0 {
+		text += fmt.Sprintf(", %d sent again by net/http", s.Retried)
+	}
 	return text + fmt.Sprintf(", p50 %s, p95 %s, p99 %s", short(s.P50), short(s.P95), short(s.P99))
 }
 
