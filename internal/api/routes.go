@@ -81,7 +81,7 @@ func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 // statusOf maps kinds of failure to HTTP statuses.
 func statusOf(k ship.Kind) int {
 	switch k {
-	case ship.Invalid:
+	case ship.Invalid, ship.Refused:
 		return http.StatusUnprocessableEntity
 	case ship.NotFound:
 		return http.StatusNotFound

@@ -20,7 +20,7 @@ import (
 
 // Run carries out a command line and returns the exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	s := &session{in: in, out: out, err: errOut, env: config.ReadProcessEnv()}
+	s := &session{in: in, out: out, err: errOut, env: config.ProcessEnv(nil)}
 	root := s.root()
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -73,6 +73,7 @@ var codes = map[ship.Kind]int{
 	ship.Invalid:         2,
 	ship.NotFound:        2,
 	ship.Failed:          3,
+	ship.Refused:         3,
 	ship.RolledBack:      4,
 	ship.GateFailed:      5,
 	ship.Rejected:        6,
@@ -101,6 +102,10 @@ func (s *session) root() *cobra.Command {
 			"phases that the old and the new code can both live with, moves traffic without losing a request,\n" +
 			"watches, and takes back code and schema when the evidence says so.",
 		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			s.data, err = s.env.DataDirectory(s.data)
+			return err
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			return usage{fmt.Errorf("no command given; try %s --help", c.Name())}
 		},
@@ -108,7 +113,7 @@ func (s *session) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVarP(&s.file, "file", "f", "shiplock.yaml", "configuration `file`")
 	f.StringVar(&s.server, "server", "", "`address` of the server: ssh://user@host or the path of its socket")
-	f.StringVar(&s.data, "data", s.env.Data, "`folder` of the server's and node's data")
+	f.StringVar(&s.data, "data", "", "`folder` of the server's and node's data")
 	f.StringVarP(&s.output, "output", "o", "text", "output `format`: text or json")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "print no progress")
 	f.BoolVar(&s.noColor, "no-color", s.env.NoColor, "print no colours")

@@ -23,7 +23,7 @@ import (
 type session struct {
 	in       io.Reader
 	out, err io.Writer
-	env      config.ProcessEnv
+	env      config.Environ
 
 	file, server, data, output string
 	state                      string // run without a server, with the state there
@@ -100,7 +100,7 @@ func (s *session) local(ctx context.Context, f func(context.Context, *client.Cli
 	if err != nil {
 		return err
 	}
-	if s.env.CI && !s.nodeHere() {
+	if s.env.CI != config.CINone && !s.nodeHere() {
 		return ship.Errorf(ship.Invalid, "use server: ssh://user@host, or a state that outlives this job",
 			"--state %s is a file on a CI runner, where no node runs: the journal would be lost and nobody else kept out", s.state)
 	}
@@ -130,12 +130,14 @@ func (s *session) options() (app.Options, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return app.Options{}, ship.Errorf(ship.Invalid, "give another folder with --data", "make data folder: %w", err)
 	}
-	return app.Options{Dir: s.data, Version: version(), Binary: binary, Lookup: s.env.Lookup, Log: s.logger()}, nil
+	return app.Options{Dir: s.data, Version: version(), Binary: binary, Lookup: config.Lookup, Log: s.logger()}, nil
 }
+
+func quietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (s *session) logger() *slog.Logger {
 	if s.quiet {
-		return slog.New(slog.DiscardHandler)
+		return quietLogger()
 	}
 	level := slog.LevelInfo
 	if s.state != "" {
@@ -146,8 +148,8 @@ func (s *session) logger() *slog.Logger {
 
 // who is at the keyboard, or which job.
 func (s *session) who() string {
-	if s.env.Actor != "" {
-		return s.env.Actor
+	if who := actor(); who != "" {
+		return who
 	}
 	if u, err := user.Current(); err == nil {
 		return u.Username
@@ -158,5 +160,5 @@ func (s *session) who() string {
 // terminal tells whether a stream is one, and may be drawn on.
 func (s *session) terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && !s.env.Dumb && term.IsTerminal(int(f.Fd()))
+	return ok && s.env.Term != "dumb" && term.IsTerminal(int(f.Fd()))
 }

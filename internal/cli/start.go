@@ -55,7 +55,7 @@ func (s *session) startCommand() *cobra.Command {
 }
 
 func (s *session) entryOptions() app.Options {
-	return app.Options{Dir: s.data, Version: version(), Lookup: s.env.Lookup, Log: s.logger()}
+	return app.Options{Dir: s.data, Version: version(), Lookup: config.Lookup, Log: s.logger()}
 }
 
 // entry runs a release's commands in its folder.
@@ -68,12 +68,12 @@ type entry struct {
 // newEntry resolves the environment the release's processes get: ours, and
 // what the configuration sets over it.
 func (s *session) newEntry(file *config.File, env ship.Environment) (*entry, error) {
-	r, err := config.NewResolver(env.SecretsFile, s.env.Lookup)
+	r, err := config.NewResolver(env.SecretsFile, config.Lookup)
 	if err != nil {
 		return nil, err
 	}
 	e := &entry{dir: file.Dir, vars: map[string]string{}, out: s}
-	for _, kv := range s.env.Environ {
+	for _, kv := range config.Inherited() {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			e.vars[k] = v
 		}

@@ -97,7 +97,7 @@ func (w *work) targets(ctx context.Context) ([]health.Target, error) {
 	var out []health.Target
 	for _, i := range obs.Slots[slot].Instances {
 		if i.Process == ship.Web {
-			out = append(out, health.Target{Name: i.ID, Address: i.Address, Path: env.Health.Path, Host: host, Timeout: env.Health.Timeout})
+			out = append(out, health.Target{Address: i.Address, Path: env.Health.Path, Host: host, Timeout: env.Health.Timeout})
 		}
 	}
 	if len(out) == 0 {
@@ -132,11 +132,12 @@ func healthy(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	h := w.run.Request.Environment.Health
-	text, err := health.Wait(ctx, targets, health.Settings{HealthyAfter: h.HealthyAfter, Every: h.Every, GiveUp: h.GiveUp, Exited: w.gone(ctx)}, w.progress(ctx))
+	begun := time.Now()
+	err = health.Wait(ctx, targets, health.Settings{HealthyAfter: h.HealthyAfter, Every: h.Every, GiveUp: h.GiveUp, Exited: w.gone(ctx)}, w.progress(ctx))
 	if err != nil {
 		return "", nil, w.candidateFailed(err)
 	}
-	return text, nil, nil
+	return fmt.Sprintf("%d of %d instances healthy after %s", len(targets), len(targets), time.Since(begun).Round(time.Millisecond)), nil, nil
 }
 
 func (w *work) candidateFailed(err error) error {
@@ -148,11 +149,11 @@ func warmup(ctx context.Context, w *work) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	text, err := health.Warm(ctx, targets, w.run.Request.Environment.Warmup, w.progress(ctx))
-	if err != nil {
-		return "", nil, w.candidateFailed(err)
+	r := health.Warm(ctx, targets, w.run.Request.Environment.Warmup, health.Bounds{}, w.progress(ctx))
+	for _, problem := range r.Problems {
+		w.event(ctx, ship.EventNote, problem, nil)
 	}
-	return text, nil, nil
+	return r.String(), nil, ctx.Err()
 }
 
 func smoke(ctx context.Context, w *work) (string, any, error) {
@@ -165,7 +166,7 @@ func smoke(ctx context.Context, w *work) (string, any, error) {
 		for _, path := range w.run.Request.Environment.Smoke {
 			t.Path = path
 			if r := health.Probe(ctx, t); !r.OK && (r.Status < 300 || r.Status > 399) {
-				return "", nil, w.candidateFailed(fmt.Errorf("smoke probe %s of %s: %s", path, t.Name, r.Explain))
+				return "", nil, w.candidateFailed(fmt.Errorf("smoke probe %s of %s: %s", path, t.Address, r.Explain))
 			}
 			n++
 		}

@@ -26,7 +26,7 @@ func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 		return r
 	}
 	if req.Verb == ship.VerbRollback && len(todo) > 0 {
-		return &ship.Refusal{Kind: ship.Failed,
+		return &ship.Refusal{Kind: ship.Refused,
 			Reason: fmt.Sprintf("v%d needs %d migrations that are not applied (%s); going back does not migrate", req.Release.Number, len(todo), names(todo)),
 			Hint:   fmt.Sprintf("shiplock deploy %s --release v%d", req.Environment.ID.Name, req.Release.Number)}
 	}
@@ -71,7 +71,7 @@ func tooNew(f Facts) *ship.Refusal {
 	if f.From != nil {
 		newest = fmt.Sprintf("; v%d, which serves now, can", f.From.Number)
 	}
-	return &ship.Refusal{Kind: ship.Failed,
+	return &ship.Refusal{Kind: ship.Refused,
 		Reason: fmt.Sprintf("v%d cannot run on this database: it has %s, which v%d does not know and which is not recorded as expand%s",
 			f.Request.Release.Number, strings.Join(bad, ", "), f.Request.Release.Number, newest),
 		Hint: fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0])}
@@ -92,13 +92,13 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 	env := f.Request.Environment.ID.Name
 	switch {
 	case migratesOnly(f):
-		return "", &ship.Refusal{Kind: ship.Failed, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
 			Hint: fmt.Sprintf("shiplock deploy %s --accept maintenance", env)}
 	case accepted == "":
-		return "", &ship.Refusal{Kind: ship.Failed, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
 			Hint: fmt.Sprintf("make it compatible (expand now, contract later), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env)}
 	case accepted == "hold" && !f.Can.Hold, accepted == "maintenance" && !f.Can.Maintenance:
-		return "", &ship.Refusal{Kind: ship.Failed, Reason: fmt.Sprintf("platform %s cannot do %s", f.Request.Environment.Platform.Kind, accepted), Hint: "shiplock plan " + env}
+		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("platform %s cannot do %s", f.Request.Environment.Platform.Kind, accepted), Hint: "shiplock plan " + env}
 	case accepted == "hold":
 		return "hold", mustBeReversible(bad, env)
 	case f.Request.Environment.Database.Backup.Kind == "none":
@@ -111,7 +111,7 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 func mustBeReversible(bad []ship.Migration, env string) *ship.Refusal {
 	for _, m := range bad {
 		if !m.Reversible {
-			return &ship.Refusal{Kind: ship.Failed,
+			return &ship.Refusal{Kind: ship.Refused,
 				Reason: fmt.Sprintf("%s has no way down (%s), so only a backup taken with writes closed could take it back", m.ID, m.WhyNot),
 				Hint:   fmt.Sprintf("shiplock deploy %s --accept maintenance, with database.backup.kind: dump", env)}
 		}

@@ -16,6 +16,7 @@ const (
 	NotFound        Kind = "not_found"        // what was named does not exist
 	Failed          Kind = "failed"           // failed before the swap; the old release serves
 	RolledBack      Kind = "rolled_back"      // the new release was taken back; the old one serves
+	Refused         Kind = "refused"          // the plan may not be carried out; nothing was changed
 	GateFailed      Kind = "gate_failed"      // a gate said no
 	Rejected        Kind = "rejected"         // a person said no, or nobody said yes in time
 	Inconclusive    Kind = "inconclusive"     // no evidence either way; the run is held
