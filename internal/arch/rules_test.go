@@ -17,6 +17,7 @@ var rules = map[string]rule{
 	"calls are made where they are named":   callsAreConfined,
 	"no command goes through a shell":       noShell,
 	"nothing happens before main":           noInit,
+	"contexts are handed on, never kept":    noKeptContext,
 	"files and functions are short":         sizes,
 	"packages and exported names have docs": comments,
 }
@@ -124,7 +125,10 @@ func only(r *row) string {
 
 func noShell(m *module, _ *law) (against []string) {
 	shells := []string{"sh", "bash", "/bin/sh", "/bin/bash"}
-	for _, f := range m.source {
+	for p, f := range m.source {
+		if p.testing() {
+			continue
+		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {
 			lit, ok := n.(*ast.BasicLit)
 			if !ok {
@@ -150,4 +154,50 @@ func noInit(m *module, _ *law) (against []string) {
 		}
 	}
 	return against
+}
+
+// noKeptContext lets only readers and writers keep a context, since the
+// methods of io have no room for one.
+func noKeptContext(m *module, _ *law) (against []string) {
+	for _, p := range m.packages {
+		streams := streamTypes(p)
+		for _, f := range p.files {
+			if f.test {
+				continue
+			}
+			ast.Inspect(f.ast, func(n ast.Node) bool {
+				t, ok := n.(*ast.TypeSpec)
+				if !ok || streams[t.Name.Name] {
+					return true
+				}
+				if s, ok := t.Type.(*ast.StructType); ok {
+					for _, field := range s.Fields.List {
+						if isContext(f, field.Type) {
+							against = append(against, fmt.Sprintf("%s keeps a context in a struct: hand it on as the first parameter", m.line(field)))
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+	return against
+}
+
+// streamTypes returns the types of p that have a method Read or Write.
+func streamTypes(p *pkg) map[string]bool {
+	types := map[string]bool{}
+	for _, f := range p.files {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && (fn.Name.Name == "Read" || fn.Name.Name == "Write") {
+				types[strings.TrimSuffix(receiver(fn), ".")] = true
+			}
+		}
+	}
+	return types
+}
+
+func isContext(f *file, t ast.Expr) bool {
+	s, ok := t.(*ast.SelectorExpr)
+	return ok && names(f, s, "context.Context")
 }

@@ -42,15 +42,15 @@ func funcSize(m *module, f *file, fn *ast.FuncDecl) (against []string) {
 	if limit := max(maxFunc, tooLong[f.path+" "+fn.Name.Name]); lines > limit {
 		against = append(against, fmt.Sprintf("%s: %s has %d lines, limit %d: name its parts", m.line(fn), fn.Name.Name, lines, limit))
 	}
-	if n := countParams(fn); n > maxParams {
+	if n := countParams(f, fn); n > maxParams {
 		against = append(against, fmt.Sprintf("%s: %s has %d parameters besides the context, limit %d: they want to be a struct", m.line(fn), fn.Name.Name, n, maxParams))
 	}
 	return against
 }
 
-func countParams(fn *ast.FuncDecl) (n int) {
+func countParams(f *file, fn *ast.FuncDecl) (n int) {
 	for _, p := range fn.Type.Params.List {
-		if s, ok := p.Type.(*ast.SelectorExpr); ok && s.Sel.Name == "Context" {
+		if isContext(f, p.Type) {
 			continue
 		}
 		n += max(1, len(p.Names))
