@@ -136,7 +136,7 @@ func copyEntry(ctx context.Context, w io.Writer, f *zip.File, want File) error {
 	}
 	defer src.Close()
 	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(w, sum), &reader{ctx, src})
+	_, err = io.Copy(io.MultiWriter(w, sum), cancellable(ctx, src))
 	if errors.Is(err, zip.ErrChecksum) || errors.Is(err, zip.ErrFormat) {
 		return refuse("%q is damaged: %w", want.Path, err)
 	}

@@ -67,7 +67,7 @@ func Pack(ctx context.Context, o PackOptions, w io.Writer) (ship.Artifact, *Mani
 	if _, err := tmp.Seek(0, io.SeekStart); err != nil {
 		return ship.Artifact{}, nil, fmt.Errorf("pack: %w", err)
 	}
-	size, err := io.Copy(w, &reader{ctx, tmp})
+	size, err := io.Copy(w, cancellable(ctx, tmp))
 	if err != nil {
 		return ship.Artifact{}, nil, fmt.Errorf("hand over the archive: %w", err)
 	}
@@ -124,7 +124,7 @@ func (p *packer) read(ctx context.Context, f *File, crc *uint32, w io.Writer) er
 	}
 	defer src.Close()
 	sum, check := sha256.New(), crc32.NewIEEE()
-	n, err := io.Copy(io.MultiWriter(w, sum, check, meter{p}), &reader{ctx, src})
+	n, err := io.Copy(io.MultiWriter(w, sum, check, meter{p}), cancellable(ctx, src))
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", f.Path, err)
 	}
@@ -185,18 +185,19 @@ func header(f File, crc uint32) *zip.FileHeader {
 	return h
 }
 
-// A reader ends with its context. It lives no longer than the one copy.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
+// cancellable returns r, failing from the end of ctx on.
+func cancellable(ctx context.Context, r io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	})
 }
 
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
-}
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 type meter struct{ p *packer }
 

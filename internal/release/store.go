@@ -93,7 +93,7 @@ func (s *Store) receive(ctx context.Context, tmp *os.File, digest string, r io.R
 	// Beside the files' bytes an archive has a manifest, and twice each name.
 	most := s.limits.Bytes + maxManifest + int64(s.limits.Files)*int64(2*s.limits.Path)
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(tmp, sum), &reader{ctx, io.LimitReader(r, most+1)})
+	n, err := io.Copy(io.MultiWriter(tmp, sum), cancellable(ctx, io.LimitReader(r, most+1)))
 	if err != nil {
 		return 0, fmt.Errorf("receive release: %w", err)
 	}

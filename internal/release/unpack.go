@@ -31,7 +31,7 @@ func Unpack(ctx context.Context, r io.ReaderAt, size int64, digest string, root 
 		return nil, err
 	}
 	sum := sha256.New()
-	if _, err := io.Copy(sum, &reader{ctx, io.NewSectionReader(r, 0, size)}); err != nil {
+	if _, err := io.Copy(sum, cancellable(ctx, io.NewSectionReader(r, 0, size))); err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != digest {

@@ -50,7 +50,7 @@ func verifyFile(ctx context.Context, dir *os.Root, f File) error {
 	}
 	defer src.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, &reader{ctx, io.LimitReader(src, f.Size+1)}); err != nil {
+	if _, err := io.Copy(sum, cancellable(ctx, io.LimitReader(src, f.Size+1))); err != nil {
 		return fmt.Errorf("verify %s: %w", f.Path, err)
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != f.SHA256 {
