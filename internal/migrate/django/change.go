@@ -90,38 +90,47 @@ func (t *Tool) Down(ctx context.Context, p migrate.Project, m ship.Migration) er
 	return t.migrate(ctx, p, m, "down", app, d.Target)
 }
 
-func (t *Tool) migrate(ctx context.Context, p migrate.Project, m ship.Migration, verb, app, target string) error {
+// attempts is how often a command is begun that was cut off and, by what the
+// database shows, did nothing.
+const attempts = 3
+
+// migrate runs the project's command under a name that is the same whenever it
+// is asked for, so that a command under way is waited for and not begun again.
+func (t *Tool) migrate(ctx context.Context, p migrate.Project, m ship.Migration, mode, app, target string) error {
 	argv := ship.Argv{t.cfg.Python, t.cfg.Manage, "migrate", app, target, "--noinput", "--database", t.cfg.Database}
 	if t.cfg.Settings != "" {
 		argv = append(argv, "--settings", t.cfg.Settings)
 	}
-	res, err := p.Runner.Run(ctx, migrate.Command{Name: "migrate-" + verb + "-" + m.ID, Argv: argv, Timeout: p.Timeout})
-	if err != nil {
-		return fmt.Errorf("running migrate %s %s: %w", app, target, err)
+	wanted, untouched := migrate.StateApplied, migrate.StateNotApplied
+	if mode == "down" {
+		wanted, untouched = untouched, wanted
 	}
-	hint := "shiplock logs --job migrate-" + verb + "-" + m.ID
-	switch {
-	case res.Unknown:
-		return t.unseen(ctx, p, m, verb, hint)
-	case res.Code != 0:
-		return ship.Errorf(ship.MigrationFailed, hint, "migration %s failed going %s (exit code %d): %s",
-			m.ID, verb, res.Code, traceback.Reason(res.Stderr, inMigrations))
+	for attempt := 1; ; attempt++ {
+		name := "migrate-" + mode + "-" + m.ID
+		if attempt > 1 {
+			name = fmt.Sprintf("%s.%d", name, attempt)
+		}
+		res, err := p.Runner.Run(ctx, migrate.Command{Name: name, Argv: argv, Timeout: p.Timeout})
+		if err != nil {
+			return fmt.Errorf("running migrate %s %s: %w", app, target, err)
+		}
+		hint := "shiplock logs --job " + name
+		if !res.Unknown {
+			if res.Code == 0 {
+				return nil
+			}
+			return ship.Errorf(ship.MigrationFailed, hint, "migration %s failed going %s (exit code %d): %s",
+				m.ID, mode, res.Code, traceback.Reason(res.Stderr, inMigrations))
+		}
+		state, facts, err := t.observe(ctx, p, m, mode)
+		if err != nil {
+			return err
+		}
+		if state == wanted {
+			return nil
+		}
+		if state != untouched || attempt == attempts {
+			return ship.Errorf(ship.MigrationFailed, hint, "migration %s was cut off going %s and is now %s: %s", m.ID, mode, state, facts)
+		}
 	}
-	return nil
-}
-
-// unseen settles a command whose end nobody saw by looking at the database.
-func (t *Tool) unseen(ctx context.Context, p migrate.Project, m ship.Migration, verb, hint string) error {
-	state, facts, err := t.observe(ctx, p, m)
-	if err != nil {
-		return err
-	}
-	wanted := migrate.StateApplied
-	if verb == "down" {
-		wanted = migrate.StateNotApplied
-	}
-	if state == wanted {
-		return nil
-	}
-	return ship.Errorf(ship.MigrationFailed, hint, "migration %s was cut off going %s and is now %s: %s", m.ID, verb, state, facts)
 }

@@ -10,6 +10,7 @@ import (
 )
 
 func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "data")
 	l := p.list()
 	if len(l.Problems)+len(l.Unknown) > 0 || l.Dirty != "" {
@@ -53,6 +54,7 @@ func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing
 }
 
 func TestEveryMigrationGoesUpByItselfAndTheLastDownAgain(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "data")
 	for _, m := range p.list().Migrations {
 		if err := p.tool.Up(t.Context(), p.Project, m); err != nil {
@@ -88,6 +90,7 @@ func TestEveryMigrationGoesUpByItselfAndTheLastDownAgain(t *testing.T) {
 }
 
 func TestUpRefusesToApplyAnythingElseBesides(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "data")
 	p.release()
 	p.upToDate()
@@ -102,6 +105,7 @@ func TestUpRefusesToApplyAnythingElseBesides(t *testing.T) {
 }
 
 func TestDownRefusesToTakeBackAnythingElseBesides(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
 	for _, id := range []string{"catalog.0001_initial", "orders.0001_initial"} {
@@ -116,6 +120,7 @@ func TestDownRefusesToTakeBackAnythingElseBesides(t *testing.T) {
 }
 
 func TestAnIrreversibleMigrationIsNamedAndNotTakenBack(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "irreversible")
 	p.upToDate()
 	m := p.migration("catalog.0003_round_prices")
@@ -132,6 +137,7 @@ func TestAnIrreversibleMigrationIsNamedAndNotTakenBack(t *testing.T) {
 }
 
 func TestAFailedMigrationSaysWhyAndWhere(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
 	for variant, c := range map[string]struct {
@@ -165,12 +171,12 @@ func TestAFailedMigrationSaysWhyAndWhere(t *testing.T) {
 }
 
 func TestA43AMigrationKilledInTheMiddleIsObservedAndNeverGuessed(t *testing.T) {
-	p := newProject(t)
-	p.upToDate()
 	const id = "catalog.0003_subtitle_weight"
 	for variant, want := range map[string]migrate.State{"slow": migrate.StateNotApplied, "slow-nonatomic": migrate.StateUnknown} {
 		t.Run(variant, func(t *testing.T) {
-			p.run.forget()
+			t.Parallel()
+			p := newProject(t)
+			p.upToDate()
 			p.release(variant)
 			m := p.migration(id)
 			done := make(chan error, 1)
@@ -182,11 +188,19 @@ func TestA43AMigrationKilledInTheMiddleIsObservedAndNeverGuessed(t *testing.T) {
 				return p.hasColumn("catalog_product", "subtitle")
 			})
 			p.run.kill(t)
-			if err := <-done; err == nil || !strings.Contains(err.Error(), "was cut off going up and is now "+string(want)) {
-				t.Errorf("got %v", err)
+			if err := <-done; err == nil {
+				t.Error("a killed migration is reported as applied")
 			}
+			p.run.resume("SHOP_SLOW_MIGRATION=0")
 			if state := p.observe(id); state != want {
 				t.Errorf("it is %s, want %s", state, want)
+			}
+			err := p.tool.Up(t.Context(), p.Project, m)
+			if variant == "slow" && (err != nil || p.observe(id) != migrate.StateApplied) {
+				t.Errorf("what did nothing is not begun again: %v", err)
+			}
+			if variant == "slow-nonatomic" && (err == nil || !strings.Contains(err.Error(), "was cut off going up and is now unknown: django_migrations has no row of it; it runs without a transaction")) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}
@@ -195,6 +209,7 @@ func TestA43AMigrationKilledInTheMiddleIsObservedAndNeverGuessed(t *testing.T) {
 // Django commits deferred statements before it writes its row, so that a crash
 // between the two leaves everything done and nothing recorded.
 func TestWhatIsDoneAndNotRecordedIsUnknown(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
 	p.exec("DELETE FROM django_migrations WHERE app='orders' AND name='0002_worker'")
@@ -216,6 +231,7 @@ func TestWhatIsDoneAndNotRecordedIsUnknown(t *testing.T) {
 }
 
 func TestRowsWithoutAFileAreUnknown(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "additive")
 	p.upToDate()
 	p.release()
@@ -225,6 +241,7 @@ func TestRowsWithoutAFileAreUnknown(t *testing.T) {
 }
 
 func TestProblemsOfTheGraphAreSentences(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
 	for name, c := range map[string]struct {
@@ -262,6 +279,7 @@ func TestProblemsOfTheGraphAreSentences(t *testing.T) {
 }
 
 func TestListRefusesToLetAnOperationWrite(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
 	p.write("catalog/migrations/0003_sly.py", `from django.db import migrations
@@ -284,6 +302,7 @@ class Migration(migrations.Migration):
 }
 
 func TestASquashedMigrationStandsForThoseItReplaces(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	const squashed = `from django.db import migrations, models
 
@@ -315,6 +334,7 @@ class Migration(migrations.Migration):
 }
 
 func TestAProjectThatPrintsOrCannotBeLoadedIsUnderstood(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.write("shop/settings.py", `print("hello from settings")`+"\n"+readFile(t, p.Dir+"/shop/settings.py"))
 	p.list()
@@ -326,6 +346,7 @@ func TestAProjectThatPrintsOrCannotBeLoadedIsUnderstood(t *testing.T) {
 }
 
 func TestADatabaseThatDoesNotAnswerIsUnreachable(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.run.vars = append(p.run.vars, "DATABASE_URL=postgres://nobody@127.0.0.1:1/none")
 	_, err := p.tool.List(t.Context(), p.Project)
@@ -335,6 +356,7 @@ func TestADatabaseThatDoesNotAnswerIsUnreachable(t *testing.T) {
 }
 
 func TestDjango3IsUnderstoodToo(t *testing.T) {
+	t.Parallel()
 	p := newProjectWith(t, []string{"Django==3.2.25", "psycopg2-binary==2.9.13", "whitenoise==6.2.0"})
 	p.upToDate()
 	p.release("additive")

@@ -27,7 +27,7 @@ type observation struct {
 // way up was committed when statements were deferred to the end (foreign keys
 // and indexes of new tables).
 func (t *Tool) Observe(ctx context.Context, p migrate.Project, m ship.Migration) (migrate.State, error) {
-	state, facts, err := t.observe(ctx, p, m)
+	state, facts, err := t.observe(ctx, p, m, "")
 	if err != nil {
 		return migrate.StateUnknown, err
 	}
@@ -35,7 +35,8 @@ func (t *Tool) Observe(ctx context.Context, p migrate.Project, m ship.Migration)
 	return state, nil
 }
 
-func (t *Tool) observe(ctx context.Context, p migrate.Project, m ship.Migration) (migrate.State, string, error) {
+// observe looks at what a way "up" or "down" left; which one is "" when unknown.
+func (t *Tool) observe(ctx context.Context, p migrate.Project, m ship.Migration, mode string) (migrate.State, string, error) {
 	app, name, err := split(m.ID)
 	if err != nil {
 		return migrate.StateUnknown, "", err
@@ -47,11 +48,13 @@ func (t *Tool) observe(ctx context.Context, p migrate.Project, m ship.Migration)
 	if o.Problem != "" {
 		return migrate.StateUnknown, o.Problem, nil
 	}
-	taken, err := wasApplied(ctx, p, m)
-	if err != nil {
-		return migrate.StateUnknown, "", err
+	down := mode == "down"
+	if mode == "" {
+		if down, err = wasApplied(ctx, p, m); err != nil {
+			return migrate.StateUnknown, "", err
+		}
 	}
-	return o.state(taken), o.facts(), nil
+	return o.state(down), o.facts(), nil
 }
 
 // wasApplied tells whether our ledger has m as done, so that what was begun

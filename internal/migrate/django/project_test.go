@@ -187,28 +187,32 @@ type runner struct {
 
 	mu     sync.Mutex
 	named  map[string]migrate.Result
-	killed bool
-	pgid   int // of the named command under way
+	killed bool // the named command under way was killed, and who asked for it died too
+	pgid   int  // of the named command under way
 }
 
 func (r *runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, error) {
 	r.mu.Lock()
 	res, seen := r.named[c.Name]
+	dead, vars := r.killed, slices.Clone(r.vars)
 	r.mu.Unlock()
+	if dead {
+		return res, errors.New("nobody is there any more")
+	}
 	if c.Name != "" && seen {
 		return res, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	program := c.Argv[0]
-	for _, v := range r.vars {
+	for _, v := range vars {
 		if list, ok := strings.CutPrefix(v, "PATH="); ok {
 			program = filepath.Join(strings.Split(list, ":")[0], c.Argv[0])
 		}
 	}
 	cmd := exec.CommandContext(ctx, program, c.Argv[1:]...)
 	var stdout, stderr bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = r.dir, r.vars, bytes.NewReader(c.Stdin), &stdout, &stderr
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = r.dir, vars, bytes.NewReader(c.Stdin), &stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return migrate.Result{}, err
@@ -231,11 +235,14 @@ func (r *runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, er
 			r.named = map[string]migrate.Result{}
 		}
 		r.named[c.Name] = res
+		if r.killed {
+			return res, errors.New("nobody is there any more")
+		}
 	}
 	return res, nil
 }
 
-// kill ends the named command under way, with all its children.
+// kill ends the named command under way, with all its children, and the caller.
 func (r *runner) kill(t *testing.T) {
 	t.Helper()
 	r.mu.Lock()
@@ -247,6 +254,13 @@ func (r *runner) kill(t *testing.T) {
 	if err := syscall.Kill(-r.pgid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// resume lets the next caller go on, who has more variables.
+func (r *runner) resume(vars ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.killed, r.vars = false, append(r.vars, vars...)
 }
 
 // forget lets named commands be carried out anew, as the next run's are.

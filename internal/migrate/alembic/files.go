@@ -1,0 +1,198 @@
+package alembic
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/sqltext"
+)
+
+const (
+	maxFile  = 1 << 20
+	maxFiles = 20000
+)
+
+var (
+	revisionLine = regexp.MustCompile(`(?m)^revision\s*(?::[^=\n]+)?=\s*["']([^"'\n]+)["']`)
+	downLine     = assigned("down_revision")
+	dependsLine  = assigned("depends_on")
+	quoted       = regexp.MustCompile(`["']([^"'\n]+)["']`)
+	// notAtomic is what ends the transaction around a revision or runs outside.
+	notAtomic    = regexp.MustCompile(`(?i)autocommit_block|concurrently|isolation_level|\bautocommit\b|\bcommit\b`)
+	locationLine = regexp.MustCompile(`(?m)^(script_location|version_locations)\s*[=:]\s*(.+)$`)
+	separator    = regexp.MustCompile(`[\s,:;]+`)
+)
+
+// assigned matches a module's assignment of None, a string, or a tuple or list
+// of strings, which may have a type and several lines.
+func assigned(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^` + name + `\s*(?::[^=\n]+)?=\s*(None|["'][^"'\n]*["']|\([^)]*\)|\[[^\]]*\])`)
+}
+
+// Files lists the revisions in a tree: every module with an assignment to
+// "revision" in the folders of versions. Whether a revision is reversible and
+// what it does is left to [Tool.List]. Folders of versions that pyproject.toml
+// names are not known.
+func (t *Tool) Files(tree fs.FS) ([]ship.Migration, error) {
+	var found []ship.Migration
+	for _, folder := range t.folders(tree) {
+		err := fs.WalkDir(tree, folder, func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && name == folder:
+				return nil
+			case err != nil:
+				return err
+			case d.IsDir() && d.Name() == "__pycache__":
+				return fs.SkipDir
+			case !d.Type().IsRegular() || path.Ext(name) != ".py":
+				return nil
+			case len(found) == maxFiles:
+				return ship.Errorf(ship.Invalid, "exclude folders of other projects from the release", "more than %d revisions", maxFiles)
+			}
+			m, ok, err := readRevision(tree, name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if ok {
+				found = append(found, m)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading revisions: %w", err)
+		}
+	}
+	return order(found)
+}
+
+// folders returns where the revisions are, none within another.
+func (t *Tool) folders(tree fs.FS) []string {
+	if t.flavor(tree) == flask {
+		return []string{path.Join(t.cfg.Directory, "versions")}
+	}
+	folders := []string{"alembic/versions"}
+	ini, err := read(tree, t.cfg.Ini)
+	if err != nil {
+		return folders
+	}
+	for _, m := range locationLine.FindAllStringSubmatch(ini, -1) {
+		here := path.Dir(t.cfg.Ini)
+		value := strings.TrimSpace(strings.ReplaceAll(m[2], "%(here)s", here))
+		if m[1] == "script_location" {
+			folders = append(folders[:0], path.Join(value, "versions"))
+			continue
+		}
+		folders = folders[:0]
+		for _, folder := range separator.Split(value, -1) {
+			if folder = path.Clean(folder); folder != "." && !slices.Contains(folders, folder) {
+				folders = append(folders, folder)
+			}
+		}
+		break // version_locations replaces the folder of script_location
+	}
+	return slices.DeleteFunc(folders, func(f string) bool { return !fs.ValidPath(f) })
+}
+
+func readRevision(tree fs.FS, name string) (ship.Migration, bool, error) {
+	text, err := read(tree, name)
+	if err != nil {
+		return ship.Migration{}, false, err
+	}
+	revision := revisionLine.FindStringSubmatch(text)
+	if revision == nil {
+		return ship.Migration{}, false, nil
+	}
+	down := downLine.FindStringSubmatch(text)
+	if down == nil {
+		return ship.Migration{}, false, ship.Errorf(ship.Invalid, "write down_revision as None, a string or a tuple of strings",
+			"revision %s does not say what it follows", revision[1])
+	}
+	m := ship.Migration{
+		ID: revision[1], File: name,
+		Checksum: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))),
+		Atomic:   !notAtomic.MatchString(text),
+		WhyNot:   "only Alembic can tell, and was not asked",
+		Needs:    literals(down[1]),
+	}
+	if depends := dependsLine.FindStringSubmatch(text); depends != nil {
+		m.Needs = append(m.Needs, literals(depends[1])...)
+	}
+	m.Declared, m.Reason, err = sqltext.Declaration(text)
+	return m, err == nil, err
+}
+
+// literals returns the strings in a Python value.
+func literals(value string) []string {
+	var all []string
+	for _, m := range quoted.FindAllStringSubmatch(value, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+func read(tree fs.FS, name string) (string, error) {
+	f, err := tree.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxFile {
+		return "", ship.Errorf(ship.Invalid, "", "a file of more than %d bytes", maxFile)
+	}
+	return string(text), nil
+}
+
+// order puts every revision after those it needs, as far as they are in the
+// tree, and otherwise keeps the order of file names.
+func order(found []ship.Migration) ([]ship.Migration, error) {
+	slices.SortFunc(found, func(a, b ship.Migration) int { return cmp.Compare(a.File, b.File) })
+	byID := make(map[string]int, len(found))
+	for i, m := range found {
+		if first, twice := byID[m.ID]; twice {
+			return nil, ship.Errorf(ship.Invalid, "give one of them another revision",
+				"revision %s is there twice: %s and %s", m.ID, found[first].File, m.File)
+		}
+		byID[m.ID] = i
+	}
+	ordered := make([]ship.Migration, 0, len(found))
+	begun, done := make([]bool, len(found)), make([]bool, len(found))
+	var visit func(i int) error
+	visit = func(i int) error {
+		if done[i] {
+			return nil
+		}
+		if begun[i] {
+			return ship.Errorf(ship.Invalid, "correct its down_revision", "revision %s follows itself", found[i].ID)
+		}
+		begun[i] = true
+		for _, need := range found[i].Needs {
+			if j, ok := byID[need]; ok {
+				if err := visit(j); err != nil {
+					return err
+				}
+			}
+		}
+		done[i] = true
+		ordered = append(ordered, found[i])
+		return nil
+	}
+	for i := range found {
+		if err := visit(i); err != nil {
+			return nil, err
+		}
+	}
+	return ordered, nil
+}
