@@ -128,7 +128,7 @@ func printReleases(w io.Writer, all []ship.Release, status []wire.EnvironmentSta
 				where += e.ID.Name + " "
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s ago\t%s\t%s\n", release(r), short(r.Artifact.Digest), len(r.Migrations), ago(r.CreatedAt), r.CreatedBy, where)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s ago\t%s\t%s\n", releaseName(r), short(r.Artifact.Digest), len(r.Migrations), ago(r.CreatedAt), r.CreatedBy, where)
 	}
 	_ = t.Flush()
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -109,10 +107,4 @@ func (s *session) completeEnvironments(*cobra.Command, []string, string) ([]stri
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return f.Environments(), cobra.ShellCompDirectiveNoFileComp
-}
-
-// programDir is where files of our own that outlive us go.
-func programDir(data string) (string, error) {
-	dir := filepath.Join(data, "bin")
-	return dir, os.MkdirAll(dir, 0o755)
 }

@@ -60,7 +60,7 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 	for _, e := range all {
 		rel, since, previous := "–", "–", "–"
 		if e.Release != nil {
-			rel, since = release(*e.Release), ago(e.Since)
+			rel, since = releaseName(*e.Release), ago(e.Since)
 		}
 		if e.Previous != nil {
 			previous = fmt.Sprintf("v%d", e.Previous.Number)
@@ -91,7 +91,7 @@ func icon(state string) string {
 	return "▲"
 }
 
-func release(r ship.Release) string {
+func releaseName(r ship.Release) string {
 	text := fmt.Sprintf("v%d", r.Number)
 	if c := r.Artifact.Commit; c != "" {
 		text += " (" + c[:min(7, len(c))] + ")"

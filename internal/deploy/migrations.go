@@ -11,8 +11,6 @@ import (
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/lint"
 	"github.com/shiplock/shiplock/internal/migrate"
-	"github.com/shiplock/shiplock/internal/plan"
-	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
