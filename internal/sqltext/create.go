@@ -160,7 +160,9 @@ func (c *cursor) columnConstraint(col *Column) {
 			}
 		}
 	case c.eat("CHECK"):
-		col.Check = true
+		start := c.at
+		c.parens()
+		col.Check = c.span(start)
 	case c.eat("CONSTRAINT"), c.eat("COLLATE"):
 		c.name()
 	case c.eat("GENERATED"):

@@ -36,9 +36,9 @@ type Column struct {
 	Primary    bool
 	Unique     bool
 	References string // table
-	Check      bool
-	Generated  bool // GENERATED ALWAYS AS (…)
-	Identity   bool // GENERATED … AS IDENTITY
+	Check      string // text of an inline CHECK, with its parentheses; "" is none
+	Generated  bool   // GENERATED ALWAYS AS (…)
+	Identity   bool   // GENERATED … AS IDENTITY
 }
 
 // An Action is one thing an ALTER statement does.

@@ -96,3 +96,14 @@ func TestNoTransactionNamesWhatTheDatabaseRefusesWithinOne(t *testing.T) {
 		}
 	}
 }
+
+func TestHeadKeepsTheTextOfAnInlineCheck(t *testing.T) {
+	all, err := sqltext.Split("ALTER TABLE t ADD a int CHECK (a IS NOT NULL) DEFAULT 1", sqltext.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sqltext.Column{Name: "a", Type: "int", Check: "(a IS NOT NULL)", Default: "1"}
+	if diff := cmp.Diff(want, all[0].Head(sqltext.Postgres).Actions[0].Column); diff != "" {
+		t.Error(diff)
+	}
+}
