@@ -27,6 +27,19 @@ func Show(env ship.Environment) ([]byte, error) {
 	return data, nil
 }
 
+// ShowJSON is Show as JSON.
+func ShowJSON(env ship.Environment) (json.RawMessage, error) {
+	text, err := Show(env)
+	if err != nil {
+		return nil, err
+	}
+	data, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, fmt.Errorf("show environment %s: %w", env.ID, err)
+	}
+	return data, nil
+}
+
 // secretName matches names whose values are not for everybody's eyes.
 var secretName = regexp.MustCompile(`(?i)(password|passwd|secret|token|credential|api_?key|private_?key|^key$)`)
 

@@ -56,6 +56,10 @@ func TestA51ShowHidesWhatStandsLiterallyWhereASecretBelongs(t *testing.T) {
 	if strings.Contains(string(data), "hunter2") {
 		t.Errorf("a password is shown:\n%s", data)
 	}
+	asJSON, err := config.ShowJSON(env)
+	if err != nil || !json.Valid(asJSON) || strings.Contains(string(asJSON), "hunter2") {
+		t.Errorf("as JSON: %v\n%s", err, asJSON)
+	}
 	for _, line := range []string{"NAME: shop", "SECRET_KEY: ${secret:SECRET_KEY}", "url: postgres://app:***@db/shop", "CACHE_URL: redis://:***@cache/0"} {
 		if !strings.Contains(string(data), line+"\n") {
 			t.Errorf("%q is missing:\n%s", line, data)

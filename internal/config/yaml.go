@@ -18,6 +18,7 @@ import (
 const (
 	maxTokens = 20_000
 	maxDepth  = 64
+	maxIndent = 512 // a level of blocks needs a column
 )
 
 // parse returns the root mapping of a file, or nil after reporting why there
@@ -111,20 +112,16 @@ func (d *decoder) checkTokens(tokens token.Tokens) bool {
 		case token.SequenceEntryType:
 			onLine++
 		}
-		if depth > maxDepth || onLine > maxDepth || t.Position.Column > maxColumn(t) {
+		if depth > maxDepth || onLine > maxDepth {
 			d.report(spotOfToken(t), "", "more than %d levels", maxDepth)
+			return false
+		}
+		if t.Position.Column > maxIndent && (t.Prev == nil || t.Prev.Position.Line != t.Position.Line) {
+			d.report(spotOfToken(t), "", "the line is indented by more than %d columns", maxIndent)
 			return false
 		}
 	}
 	return true
-}
-
-// maxColumn bounds the depth of nested blocks: a level needs a column.
-func maxColumn(t *token.Token) int {
-	if t.Prev == nil || t.Prev.Position.Line != t.Position.Line {
-		return 8 * maxDepth
-	}
-	return maxFile
 }
 
 func refusedToken(t *token.Token) string {
