@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -35,16 +34,17 @@ const (
 
 // A keeper keeps one instance running until it is told to stop.
 type keeper struct {
-	e       *environment
-	slot    ship.Slot
-	id      string
-	name    string // of its process
-	overlap bool   // it may run beside that of another version
-	grace   time.Duration
-	task    task
-	mark    string
-	out     *logFile
-	log     *slog.Logger
+	e          *environment
+	slot       ship.Slot
+	id         string
+	name       string // of its process
+	overlap    bool   // it may run beside that of another version
+	grace      time.Duration
+	task       task
+	mark       string
+	generation string
+	out        *logFile
+	log        *slog.Logger
 
 	stop  context.CancelFunc
 	done  chan struct{}
@@ -70,7 +70,7 @@ func (e *environment) keep(slot ship.Slot, id string, found map[string][]proc) (
 	}
 	i := s.Instances[id]
 	k := &keeper{
-		e: e, slot: slot, id: id, mark: e.n.mark(e.id, s.Generation, id), out: e.logFile(id),
+		e: e, slot: slot, id: id, mark: e.n.mark(e.id, s.Generation, id), generation: s.Generation, out: e.logFile(id),
 		log:  e.n.Log.With("environment", e.id.String(), "instance", id, "release", s.Spec.Release.Number),
 		done: make(chan struct{}), first: make(chan error, 1),
 	}
@@ -220,7 +220,7 @@ func (k *keeper) recordExit(how error) {
 		i.State, i.PID, i.Exit, i.ExitAt = stateBackoff, 0, how.Error(), time.Now()
 		i.Restarts++
 	})
-	k.e.poke()
+	k.e.exit()
 }
 
 // recordLost writes down that the process ended while no node was there to
@@ -245,13 +245,13 @@ func (k *keeper) recordStopped() {
 func (k *keeper) edit(edit func(*instanceState)) {
 	err := k.e.change(func(s *envState) error {
 		slot := s.slot(k.slot)
-		if slot == nil || slot.Instances[k.id] == nil {
-			return fs.ErrNotExist
+		if slot == nil || slot.Generation != k.generation || slot.Instances[k.id] == nil {
+			return errUnchanged // another release has the slot now
 		}
 		edit(slot.Instances[k.id])
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnchanged) {
 		k.log.Error("what became of an instance was not recorded", "error", err)
 	}
 }

@@ -110,11 +110,17 @@ func (e *environment) letGo(ctx context.Context, held modeState) error {
 // drain waits until the requests of the slot that was active have ended, and
 // records how many did.
 func (e *environment) drain(ctx context.Context, old oldState) {
-	left := max(time.Until(old.At.Add(old.Drain)), 0)
+	if err := e.n.proxies.apply(ctx); err != nil { // the shift may be recorded and not yet in force
+		e.complain("requests of the old slot were not drained", err)
+		pause(ctx, time.Second)
+		e.poke()
+		return
+	}
 	w, err := e.n.proxies.current(ctx)
 	if err != nil {
 		return
 	}
+	left := max(time.Until(old.At.Add(old.Drain)), 0)
 	report, err := w.Drain(ctx, e.id, old.Generation, left)
 	if ctx.Err() != nil {
 		return

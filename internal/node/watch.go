@@ -58,6 +58,7 @@ func (e *environment) guard(ctx context.Context, w watchState) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-e.exited:
 		}
 	}
 }
@@ -81,7 +82,7 @@ func (e *environment) conclude(ctx context.Context, w watchState, v ship.Verdict
 		}
 		return nil
 	})
-	e.poke()
+	defer e.poke()
 	if err != nil {
 		return err
 	}

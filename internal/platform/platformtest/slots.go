@@ -233,7 +233,12 @@ func testKeepOld(t *testing.T, x *fixture) {
 	x.started(t, f, 2, ship.Green)
 	must(t, x.Platform.Shift(t.Context(), f, x.id, platform.Shift{To: ship.Green, Drain: time.Second, KeepOld: 200 * time.Millisecond}))
 	eventually(t, "the old slot is stopped", func() bool {
-		return x.observe(t).Slots[ship.Blue].Instances[0].State == "stopped"
+		for _, i := range x.observe(t).Slots[ship.Blue].Instances {
+			if i.State != "stopped" {
+				return false
+			}
+		}
+		return true
 	})
 	if _, body := x.get(t, "/"); body != "release 2" {
 		t.Errorf("answered %q", body)
