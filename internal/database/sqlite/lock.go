@@ -43,7 +43,11 @@ func (d *DB) Lock(ctx context.Context, f ship.Fence, holder string) (database.Lo
 	}
 	defer l.close()
 	for pause := pollMin; ; pause = min(2*pause, pollMax) {
-		err := inTransaction(ctx, conn, func() error { return l.take(ctx, conn, holder) })
+		// Looking first needs no lock: a holder at work must not make us wait.
+		err := l.refuse(ctx, conn)
+		if err == nil {
+			err = inTransaction(ctx, conn, func() error { return l.take(ctx, conn, holder) })
+		}
 		if err == nil {
 			return l, nil
 		}
@@ -59,10 +63,8 @@ func (d *DB) Lock(ctx context.Context, f ship.Fence, holder string) (database.Lo
 	}
 }
 
-func (l *lock) take(ctx context.Context, conn *sql.Conn, holder string) error {
-	if _, err := conn.ExecContext(ctx, ledgerSchema); err != nil {
-		return fmt.Errorf("create ledger: %w", err)
-	}
+// refuse fails when the lock is another's who may keep it.
+func (l *lock) refuse(ctx context.Context, conn *sql.Conn) error {
 	now, err := readOwner(ctx, conn)
 	switch {
 	case err != nil:
@@ -72,6 +74,16 @@ func (l *lock) take(ctx context.Context, conn *sql.Conn, holder string) error {
 	case now.fence.Epoch == l.fence.Epoch && now.alive():
 		return ship.Errorf(ship.Locked, "wait until it has ended, or abort it", "%s holds the migration lock of %s with epoch %d of run %s since %s (pid %d)",
 			now.holder, l.db.path, now.fence.Epoch, now.fence.Run, now.at, now.pid)
+	}
+	return nil
+}
+
+func (l *lock) take(ctx context.Context, conn *sql.Conn, holder string) error {
+	if _, err := conn.ExecContext(ctx, ledgerSchema); err != nil {
+		return fmt.Errorf("create ledger: %w", err)
+	}
+	if err := l.refuse(ctx, conn); err != nil {
+		return err
 	}
 	return writeOwner(ctx, conn, owner{fence: l.fence, holder: holder, token: l.token, process: self()})
 }
