@@ -75,6 +75,11 @@ func ciOf(get func(string) string) CI {
 // Lookup reads a variable of our own environment, for references to ${env:NAME}.
 func Lookup(name string) (string, bool) { return os.LookupEnv(name) }
 
+// Inherited returns our whole environment, as NAME=VALUE. It is for the program
+// that becomes the app in a container, whose environment is the app's; every
+// other child starts from [BaseEnviron].
+func Inherited() []string { return os.Environ() }
+
 // DataDirectory returns the absolute folder our state is in: what the flag
 // says, else SHIPLOCK_DATA, else /var/lib/shiplock for root, else the user's
 // state folder.
