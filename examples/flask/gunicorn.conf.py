@@ -13,3 +13,5 @@ keepalive = 75
 graceful_timeout = 30
 timeout = 60
 accesslog = None
+# Its default place is one for all servers of a user, and both slots have one.
+control_socket_disable = True

@@ -61,7 +61,12 @@ func newProjectWith(t *testing.T, requirements []string, variants ...string) *pr
 
 func newTool(t *testing.T) *alembic.Tool {
 	t.Helper()
-	tool, err := alembic.New(alembic.Config{}, plugin.Deps{})
+	return newToolOf(t, "")
+}
+
+func newToolOf(t *testing.T, python string) *alembic.Tool {
+	t.Helper()
+	tool, err := alembic.New(alembic.Config{Python: python}, plugin.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}

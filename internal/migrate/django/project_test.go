@@ -61,7 +61,12 @@ func newProjectWith(t *testing.T, requirements []string, variants ...string) *pr
 
 func newTool(t *testing.T) *django.Tool {
 	t.Helper()
-	tool, err := django.New(django.Config{}, plugin.Deps{})
+	return newToolOf(t, "")
+}
+
+func newToolOf(t *testing.T, python string) *django.Tool {
+	t.Helper()
+	tool, err := django.New(django.Config{Python: python}, plugin.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
