@@ -76,7 +76,7 @@ func TestAFileThatSaysTheLeastIsDecidedByDefaults(t *testing.T) {
 	}
 }
 
-func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
+func TestWhatConcernsTheWholeFileIsRead(t *testing.T) {
 	f := example(t)
 	if want := []string{"dev", "staging", "production"}; !slices.Equal(f.Environments(), want) {
 		t.Errorf("Environments = %q, want %q", f.Environments(), want)
@@ -84,7 +84,10 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 	if want := []string{"tests/", "*.md"}; f.App != "shop" || f.Server != "ssh://deploy@shop.example" || !slices.Equal(f.Exclude, want) {
 		t.Errorf("App %q, Server %q, Exclude %q", f.App, f.Server, f.Exclude)
 	}
-	got := environment(t, f, "staging")
+}
+
+func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
+	got := environment(t, example(t), "staging")
 	want := ship.Environment{
 		ID:       ship.EnvironmentID{App: "shop", Name: "staging"},
 		Platform: ship.Plugin{Kind: "process"},

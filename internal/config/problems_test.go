@@ -32,8 +32,20 @@ func problemsOf(t *testing.T, text string) string {
 	return b.String()
 }
 
-func TestEachProblemHasItsPlace(t *testing.T) {
-	for _, tt := range []struct{ line, want string }{
+// A bad line, added to the least file, and how its only problem begins.
+type bad struct{ line, want string }
+
+func checkLines(t *testing.T, lines []bad) {
+	t.Helper()
+	for _, tt := range lines {
+		if got := problemsOf(t, least+tt.line+"\n"); !strings.HasPrefix(got, tt.want) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%s\n got %swant %s", tt.line, got, tt.want)
+		}
+	}
+}
+
+func TestEachProblemOfAValueHasItsPlace(t *testing.T) {
+	checkLines(t, []bad{
 		// Keys and types.
 		{"hold: [1s]", `4:7: expected text, found a list`},
 		{"hold:", `4:7: a value is missing`},
@@ -65,6 +77,11 @@ func TestEachProblemHasItsPlace(t *testing.T) {
 		{"server: http://x", `4:9: the server is ssh://user@host or the path of a unix socket`},
 		{"server: ssh://u:pw@x", `4:9: the address of the server holds a password; use a key`},
 		{"server: ssh://-oProxyCommand=x", `4:9: the address of the server is not ssh://user@host`},
+	})
+}
+
+func TestEachProblemOfABlockHasItsPlace(t *testing.T) {
+	checkLines(t, []bad{
 		// References.
 		{"vars: {A: '${secret:}'}", `4:11: a reference is ${secret:NAME} or ${env:NAME}`},
 		{"vars: {A: '${HOME}'}", `4:11: a reference is ${secret:NAME} or ${env:NAME}`},
@@ -92,11 +109,7 @@ func TestEachProblemHasItsPlace(t *testing.T) {
 		{"migrations: {tool: django}", `4:13: migrations without a database`},
 		{"database: {url: 'postgres://x'}\nmigrations: {tool: djanog}", `5:20: unknown migration tool "djanog", known are django, sqlfiles, command [did you mean "django"?]`},
 		{"database: {url: 'postgres://x'}\nmigrations: {route: hold}", `5:13: the migrations have no tool`},
-	} {
-		if got := problemsOf(t, least+tt.line+"\n"); !strings.HasPrefix(got, tt.want) || strings.Count(got, "\n") != 1 {
-			t.Errorf("%s\n got %swant %s", tt.line, got, tt.want)
-		}
-	}
+	})
 }
 
 func TestEnvironmentsAreCheckedTogether(t *testing.T) {
