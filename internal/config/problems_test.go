@@ -207,7 +207,7 @@ func TestA29AFileThatCostsMoreThanItSaysIsRefused(t *testing.T) {
 		if !strings.HasPrefix(got, tt.want) || tt.want != "" && got == "" {
 			t.Errorf("%s: got %.300q, want %q", name, got, tt.want)
 		}
-		if took := time.Since(begin); took > 20*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("%s took %s", name, took)
 		}
 	}
