@@ -1,0 +1,6 @@
+-- +goose Up
+ALTER TABLE orders ADD COLUMN note TEXT;
+INSERT INTO no_such_table VALUES (1);
+
+-- +goose Down
+ALTER TABLE orders DROP COLUMN note;

@@ -1,0 +1,2 @@
+-- +goose Up
+UPDATE products SET price = price / 100 * 100;
