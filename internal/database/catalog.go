@@ -13,7 +13,7 @@ type Catalog struct {
 
 // An Object is one thing in a schema.
 type Object struct {
-	Kind string `json:"kind"` // "table", "column", "index", "constraint", "view", "function", "trigger", "policy", "grant", "sequence", "enum", "extension"
+	Kind string `json:"kind"` // "table", "order" (of its columns), "column", "index", "constraint", "view", "function", "trigger", "policy", "grant", "sequence", "enum", "extension" …
 	Name string `json:"name"` // "public.product", "public.product.price"
 	Text string `json:"text"` // definition, normalised
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,8 @@ func (d *DB) Restore(ctx context.Context, f ship.Fence, r io.Reader) (kept strin
 // beside returns the database's name with a suffix, within the server's limit.
 func (d *DB) beside(infix string, epoch int64) string {
 	suffix := fmt.Sprintf("%s%d", infix, epoch)
-	return d.conn.Database[:min(len(d.conn.Database), nameLimit-len(suffix))] + suffix
+	room := min(len(d.conn.Database), nameLimit-len(suffix))
+	return strings.ToValidUTF8(d.conn.Database[:room], "") + suffix
 }
 
 func (d *DB) connectAdmin(ctx context.Context) (*pgx.Conn, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"modernc.org/sqlite"
 
@@ -59,14 +60,34 @@ func (d *DB) Backup(ctx context.Context, w io.Writer, progress func(int64)) (inf
 	return info, nil
 }
 
-// inTemp calls do with a folder that is removed afterwards.
+const tempPrefix = "sqlite-copy-"
+
+// inTemp calls do with a folder that is removed afterwards, or by a later call
+// when this process is killed.
 func (d *DB) inTemp(do func(dir string) error) (err error) {
-	dir, err := os.MkdirTemp(d.tempDir, "sqlite-copy-") // 0700
+	d.sweep()
+	us := self()
+	dir, err := os.MkdirTemp(d.tempDir, fmt.Sprintf("%s%d-%s-", tempPrefix, us.pid, us.start)) // 0700
 	if err != nil {
 		return fmt.Errorf("make folder for a copy: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	return do(dir)
+}
+
+// sweep removes the plain copies that dead processes left in our own folder.
+func (d *DB) sweep() {
+	if d.tempDir == "" {
+		return
+	}
+	left, _ := filepath.Glob(filepath.Join(d.tempDir, tempPrefix+"*"))
+	for _, dir := range left {
+		p := process{boot: bootID()}
+		_, err := fmt.Sscanf(strings.ReplaceAll(strings.TrimPrefix(filepath.Base(dir), tempPrefix), "-", " "), "%d %s", &p.pid, &p.start)
+		if err == nil && !p.alive() {
+			_ = os.RemoveAll(dir) // the next call tries again
+		}
+	}
 }
 
 // copyTo copies the database to a file that does not exist yet. A database in
@@ -132,14 +153,13 @@ func copyPages(ctx context.Context, conn *sql.Conn, path string, restarts int) e
 			if err != nil || !more {
 				return err
 			}
-			if left := backup.Remaining(); last >= 0 && left >= last && restarts >= 0 {
+			left := backup.Remaining()
+			if last >= 0 && left >= last && restarts >= 0 {
 				if restarts--; restarts < 0 {
 					return errRestarts
 				}
-				last = left
-			} else {
-				last = left
 			}
+			last = left
 		}
 	})
 }

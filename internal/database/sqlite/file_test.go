@@ -205,6 +205,11 @@ func TestARestoreThatWasKilledBeforeTheSwitchIsDoneAgain(t *testing.T) {
 func TestPlainCopiesAreRemoved(t *testing.T) {
 	place, temp := create(t, "wal"), t.TempDir()
 	run(t, app(t, place), "CREATE TABLE product (id integer)")
+	child := exec.Command("true")
+	if err := child.Run(); err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, filepath.Join(temp, "sqlite-copy-"+strconv.Itoa(child.Process.Pid)+"-1-of-a-dead-process"))
 	db, err := sqlite.New(database.Config{URL: ship.NewSecret(place.URL), Dir: place.Dir, Key: make([]byte, 32)}, plugin.Deps{DataDir: temp})
 	if err != nil {
 		t.Fatal(err)
@@ -274,4 +279,11 @@ func scalar(t testing.TB, db *sql.DB, query string) (out string) {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return out
+}
+
+func mkdir(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 }

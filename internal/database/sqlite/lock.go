@@ -37,6 +37,9 @@ var _ database.Lock = (*lock)(nil)
 // nothing from here on: every change of it checks the row in its transaction.
 func (d *DB) Lock(ctx context.Context, f ship.Fence, holder string) (database.Lock, error) {
 	l := &lock{db: d, fence: f, token: rand.Text()}
+	if err := d.create(); err != nil {
+		return nil, err
+	}
 	conn, err := l.session(ctx)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -175,6 +176,29 @@ func (d *DB) open(ctx context.Context, mode string, busy time.Duration, pragmas 
 	pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())}, pragmas...)
 	conn, done, err := connect(ctx, dsn(d.path, mode, pragmas...))
 	return conn, done, d.explain(err)
+}
+
+// create makes the file, unless it exists, so that whoever owns its folder may
+// use it: the application need not run as our user.
+func (d *DB) create() error {
+	file, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return ship.Errorf(ship.Unreachable, "give our user the right to write in the folder", "the database %s cannot be created: %w", d.path, err)
+	}
+	defer file.Close()
+	info, err := os.Stat(filepath.Dir(d.path))
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		if err := file.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+			return fmt.Errorf("create database: %w", err)
+		}
+	}
+	return nil
 }
 
 func connect(ctx context.Context, name string) (*sql.Conn, func(), error) {
