@@ -101,17 +101,21 @@ func TestDjangoFromReleaseToReleaseUnderLoad(t *testing.T) {
 	first.expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := p.traffic(60)
 
-	// An additive migration.
-	p.next("additive")
-	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 2)
-
-	// One that fails half-way in a transaction: nothing of it stays.
+	// A migration that fails half-way in a transaction: nothing of it stays.
 	p.next("failing")
 	failing := p.do("deploy", "production")
-	failing.expect(t, 3, ship.Failed, ship.SchemaUnchanged, 2)
-	if !strings.Contains(failing.Reason, "0003") {
-		t.Logf("reason: %s", failing.Reason)
+	failing.expect(t, 10, ship.MigrationFailed, ship.SchemaUnchanged, 1)
+	if !strings.Contains(failing.Reason, "rolled back") {
+		t.Errorf("the reason does not say what became of it: %s", failing.Reason)
 	}
+
+	// An additive migration.
+	p.next("additive")
+	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 3)
+
+	// A migration changed after it was applied is noticed.
+	p.next("failing")
+	p.do("deploy", "production").expect(t, 3, ship.Refused, ship.SchemaUnchanged, 3)
 
 	// The manual rollback: the schema stays ahead, and the rolled-back release
 	// survives its own restart on it.
@@ -121,13 +125,13 @@ func TestDjangoFromReleaseToReleaseUnderLoad(t *testing.T) {
 	restartInstances(t, p)
 
 	// Forward again, by number.
-	p.do("deploy", "production", "--release", "v2").expect(t, 0, "", ship.SchemaUnchanged, 2)
+	p.do("deploy", "production", "--release", "v3").expect(t, 0, "", ship.SchemaUnchanged, 3)
 
 	// A release that never becomes healthy.
 	p.next("additive")
 	p.overlay("django", "never-healthy")
 	sick := p.do("deploy", "production")
-	sick.expect(t, 3, ship.Failed, ship.SchemaUnchanged, 2)
+	sick.expect(t, 3, ship.Failed, ship.SchemaUnchanged, 3)
 	if !strings.Contains(sick.Reason, "503") {
 		t.Errorf("the reason does not say what the health check got: %s", sick.Reason)
 	}

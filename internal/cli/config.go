@@ -38,11 +38,16 @@ func (s *session) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := config.Show(env)
+			show := config.Show
+			if s.json() {
+				show = config.ShowJSON
+			}
+			text, err := show(env)
 			if err != nil {
 				return err
 			}
-			return s.print(env, func(w io.Writer) { fmt.Fprint(w, string(text)) })
+			_, err = s.out.Write(text)
+			return err
 		}}
 	c.AddCommand(check, schema, show)
 	return c

@@ -44,10 +44,8 @@ func (s *session) demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if s.json() {
-				if err := json.NewEncoder(s.out).Encode(summary); err != nil {
-					return err
-				}
+			if err := s.conclude(summary); err != nil {
+				return err
 			}
 			if !summary.Held() {
 				return exitCode(1)
@@ -98,6 +96,13 @@ func (s *session) demo(ctx context.Context, dir, fault string) (demo.Summary, er
 		return summary, ctx.Err()
 	}
 	return summary, err
+}
+
+func (s *session) conclude(summary demo.Summary) error {
+	if s.json() {
+		return json.NewEncoder(s.out).Encode(summary)
+	}
+	return summary.WriteTable(s.out)
 }
 
 func (s *session) demoOut() io.Writer {

@@ -85,6 +85,10 @@ var cases = map[string]func(*plan.Facts){
 	"half-done-elsewhere": func(f *plan.Facts) {
 		f.Ledger = []ship.Record{{Migration: "2_vat", Status: ship.RecordStarted, Run: "d-5", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
 	},
+	"edited-after-it-was-applied": func(f *plan.Facts) {
+		f.Listing.Migrations[0].Checksum = "sha256:new"
+		f.Ledger = []ship.Record{{Migration: "1_init", Checksum: "sha256:old", Status: ship.RecordDone, Run: "d-5"}}
+	},
 	"dirty":                func(f *plan.Facts) { f.Listing.Dirty = "schema_migrations says version 2 is dirty" },
 	"no-backup-no-reason":  func(f *plan.Facts) { f.Request.Environment.Database.Backup = ship.Backup{Kind: "none"} },
 	"no-backup-by-choice":  func(f *plan.Facts) { f.Request.Options.SkipBackup = "empty database" },

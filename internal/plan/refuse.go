@@ -22,6 +22,9 @@ func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 	if r := halfDone(f); r != nil {
 		return r
 	}
+	if r := edited(f); r != nil {
+		return r
+	}
 	if r := tooNew(f); r != nil {
 		return r
 	}
@@ -44,6 +47,24 @@ func halfDone(f Facts) *ship.Refusal {
 			return &ship.Refusal{Kind: ship.MigrationFailed,
 				Reason: fmt.Sprintf("migration %s was begun by run %s at %s and nobody knows how it ended", r.Migration, r.Run, r.At.UTC().Format("2006-01-02 15:04:05")),
 				Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration)}
+		}
+	}
+	return nil
+}
+
+// edited finds a migration whose file is not the one that was applied.
+func edited(f Facts) *ship.Refusal {
+	applied := map[string]ship.Record{}
+	for _, r := range f.Ledger {
+		if r.Status == ship.RecordDone {
+			applied[r.Migration] = r
+		}
+	}
+	for _, m := range f.Listing.Migrations {
+		if r, ok := applied[m.ID]; ok && m.Applied && m.Checksum != "" && r.Checksum != m.Checksum {
+			return &ship.Refusal{Kind: ship.Refused,
+				Reason: fmt.Sprintf("%s was changed after run %s applied it: what is in the database is not what v%d says", m.ID, r.Run, f.Request.Release.Number),
+				Hint:   "put the file back as it was and write what is new as a migration of its own"}
 		}
 	}
 	return nil
