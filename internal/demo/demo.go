@@ -20,7 +20,7 @@ import (
 type Engine interface {
 	// Deploy packs the folder, deploys it to Environment and returns how the
 	// run ended, not before its watch is over. A refusal may be a Result or an
-	// error of kind Invalid.
+	// error of kind Refused.
 	Deploy(ctx context.Context, dir string) (ship.Result, error)
 }
 
@@ -106,7 +106,7 @@ func (r *run) deploy(ctx context.Context, rel Release) (ship.Result, error) {
 	res, err := r.engine.Deploy(ctx, rel.Dir)
 	if err != nil && ctx.Err() == nil && res.Kind == "" {
 		// A refusal by an error is as good as one by a result.
-		if e, ok := errors.AsType[*ship.Error](err); ok && e.Kind == ship.Invalid {
+		if e, ok := errors.AsType[*ship.Error](err); ok && e.Kind == ship.Refused {
 			return ship.Result{Kind: e.Kind, Reason: e.Error(), Status: ship.Broken}, nil
 		}
 	}
@@ -144,7 +144,11 @@ func (r *run) perform(ctx context.Context, acts []Release) error {
 		if err := pause(ctx, r.o.Steady/3); err != nil {
 			return err
 		}
-		r.judge(rel, res, r.load.Snapshot().Since(before))
+		serving, err := r.serving(ctx)
+		if err != nil {
+			return err
+		}
+		r.judge(rel, outcome{res, serving, r.load.Snapshot().Since(before)})
 	}
 	return pause(ctx, r.o.Steady)
 }

@@ -42,6 +42,7 @@ type double struct {
 	migrated  int
 	loses     bool // a swap loses requests
 	approves  bool // whatever is deployed passes
+	forgets   bool // to take back what it says it took back
 	deployed  []string
 	listening net.Listener
 }
@@ -80,7 +81,7 @@ func (d *double) Deploy(_ context.Context, dir string) (ship.Result, error) {
 		return ship.Result{}, err
 	}
 	if name == "v5" && !d.approves {
-		return ship.Result{}, ship.Errorf(ship.Invalid, "shiplock plan", "v2, which serves, cannot live with 00003_drop_price")
+		return ship.Result{}, ship.Errorf(ship.Refused, "shiplock plan", "v2, which serves, cannot live with 00003_drop_price")
 	}
 	d.migrate(env, dir)
 	old := d.target.Load()
@@ -92,7 +93,9 @@ func (d *double) Deploy(_ context.Context, dir string) (ship.Result, error) {
 	}
 	if (name == "v3" || name == "v4") && !d.approves {
 		<-time.After(500 * time.Millisecond)
-		d.target.Store(old)
+		if !d.forgets {
+			d.target.Store(old)
+		}
 		return ship.Result{Kind: ship.RolledBack, Reason: "3 of 50 requests failed"}, errors.New("rolled back")
 	}
 	return ship.Result{Status: ship.Passed}, nil
@@ -222,6 +225,14 @@ func TestABadReleaseThatPassesBreaksItsClaim(t *testing.T) {
 		if s.Held() || s.Rollbacks != 0 || s.Refused != 0 {
 			t.Errorf("%s: summary %+v\n%s", fault, s, text)
 		}
+	}
+}
+
+func TestARollbackThatIsOnlySaidBreaksItsClaim(t *testing.T) {
+	d := newDouble(t)
+	d.forgets = true
+	if s, text := d.run(t, demo.Options{Break: "slow"}); s.Held() || s.Rollbacks != 1 {
+		t.Errorf("summary %+v\n%s", s, text)
 	}
 }
 
