@@ -38,11 +38,10 @@ func (s *session) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			show := config.Show
+			text, err := config.Show(env)
 			if s.json() {
-				show = config.ShowJSON
+				text, err = config.ShowJSON(env)
 			}
-			text, err := show(env)
 			if err != nil {
 				return err
 			}
