@@ -142,7 +142,10 @@ func (s *suite) applied(t *testing.T, n int) {
 		if i < n {
 			want = migrate.StateApplied
 		}
-		if got := s.observe(t, s.Project, m); got != want {
+		// A tool that cannot undo half of a migration cannot tell one that was
+		// never begun from one that came half-way.
+		unknown := want == migrate.StateNotApplied && !m.Atomic
+		if got := s.observe(t, s.Project, m); got != want && !(unknown && got == migrate.StateUnknown) {
 			t.Errorf("%s is observed as %s, want %s", m.ID, got, want)
 		}
 	}
