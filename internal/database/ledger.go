@@ -29,6 +29,13 @@ func CheckWork(w ship.Work) error {
 	return nil
 }
 
+// Fenced returns the error of f's owner when a higher epoch has locked the
+// database since.
+func Fenced(f ship.Fence, epoch int64) error {
+	return ship.Errorf(ship.Fenced, "a newer run owns the environment; look at it with shiplock status",
+		"epoch %d has locked the database since, epoch %d of run %s may no longer change it", epoch, f.Epoch, f.Run)
+}
+
 // Ends tells whether w records the end of a migration: what a session carried
 // over from one of its statements to the next has served its purpose then.
 func Ends(w ship.Work) bool {

@@ -70,8 +70,6 @@ func (d *DB) Verify(ctx context.Context, r io.Reader) (database.BackupInfo, erro
 	var contents listing
 	list := d.command(ctx, filepath.Join(bin, "pg_restore"), "", "--list")
 	list.Stdout = &contents
-	// To the standard output, which is nobody's, rather than with --file:
-	// releases before 12 know no "-" there.
 	script := d.command(ctx, filepath.Join(bin, "pg_restore"), "", "--file=/dev/null")
 	if err := feed(plain, list, script); err != nil {
 		return none, unusable(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -128,14 +129,9 @@ func raise(ctx context.Context, conn *pgx.Conn, f ship.Fence, holder string) err
 		if err != nil {
 			return fmt.Errorf("read fence: %w", err)
 		}
-		return fenced(f, epoch)
+		return database.Fenced(f, epoch)
 	}
 	return nil
-}
-
-func fenced(f ship.Fence, epoch int64) error {
-	return ship.Errorf(ship.Fenced, "a newer run owns the environment; look at it with shiplock status",
-		"epoch %d has locked the database since, epoch %d of run %s may no longer change it", epoch, f.Epoch, f.Run)
 }
 
 // record writes and deletes lines of the ledger.

@@ -2,13 +2,11 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -87,7 +85,7 @@ func (l *lock) try(ctx context.Context, holder string, patient bool) (waiting st
 		return "", fmt.Errorf("read fence: %w", err)
 	}
 	if epoch > l.fence.Epoch {
-		return "", fenced(l.fence, epoch)
+		return "", database.Fenced(l.fence, epoch)
 	}
 	older, err := endOlder(ctx, l.conn, l.fence.Epoch)
 	if err != nil {
@@ -186,7 +184,7 @@ func (l *lock) check(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("read fence: %w", err)
 	}
 	if epoch != l.fence.Epoch {
-		return fenced(l.fence, epoch)
+		return database.Fenced(l.fence, epoch)
 	}
 	return nil
 }
@@ -252,52 +250,10 @@ func (l *lock) lost(ctx context.Context, cause error) error {
 	case err != nil:
 		l.gone = ship.Errorf(ship.Unreachable, "see the server's log", "the session with the migration lock was lost: %w; now: %w", cause, err)
 	case epoch > l.fence.Epoch:
-		l.gone = fenced(l.fence, epoch)
+		l.gone = database.Fenced(l.fence, epoch)
 	default:
 		l.gone = ship.Errorf(ship.Unreachable, "look at what was done, then begin again",
 			"the session with the migration lock of %s was ended: %w", l.db.Name(), cause)
 	}
 	return l.gone
-}
-
-// settle makes a session outlive the server's limits for idle ones, and end
-// soon when its client is gone.
-func settle(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT set_config(name, value, false) FROM (VALUES
-		('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
-		('idle_session_timeout', '0'), ('client_connection_check_interval', '5s')) v (name, value)
-		WHERE current_setting(name, true) IS NOT NULL`)
-	if _, refused := errors.AsType[*pgconn.PgError](err); err != nil && !refused {
-		return fmt.Errorf("prepare session: %w", err)
-	}
-	return nil // not every platform has them all, and none is needed to be right
-}
-
-// inTransaction calls do within a transaction whose statements wait for a lock
-// no longer than lockTimeout.
-func inTransaction(ctx context.Context, conn *pgx.Conn, lockTimeout time.Duration, do func() error) (err error) {
-	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer func() {
-		if err != nil && !conn.IsClosed() {
-			clean, cancel := cleanup(ctx)
-			defer cancel()
-			_, _ = conn.Exec(clean, "ROLLBACK")
-		}
-	}()
-	if _, err := conn.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockTimeout.Milliseconds())); err != nil {
-		return fmt.Errorf("limit waiting for locks: %w", err)
-	}
-	if err := do(); err != nil {
-		return err
-	}
-	done, err := conn.Exec(ctx, "COMMIT")
-	if err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	if done.String() != "COMMIT" {
-		return fmt.Errorf("commit: the server answered %s", done)
-	}
-	return nil
 }

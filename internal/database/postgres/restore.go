@@ -119,7 +119,7 @@ func (j *restoration) check(ctx context.Context, open bool) error {
 		return err
 	}
 	if epoch > j.fence.Epoch {
-		return fenced(j.fence, epoch)
+		return database.Fenced(j.fence, epoch)
 	}
 	return nil
 }

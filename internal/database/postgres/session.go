@@ -2,11 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // nameLimit is how much of an application_name the server keeps.
@@ -83,4 +86,46 @@ func sessions(ctx context.Context, conn *pgx.Conn, query string, args ...any) ([
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s session, err error) {
 		return s, row.Scan(&s.pid, &s.name)
 	})
+}
+
+// settle makes a session outlive the server's limits for idle ones, and end
+// soon when its client is gone.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config(name, value, false) FROM (VALUES
+		('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
+		('idle_session_timeout', '0'), ('client_connection_check_interval', '5s')) v (name, value)
+		WHERE current_setting(name, true) IS NOT NULL`)
+	if _, refused := errors.AsType[*pgconn.PgError](err); err != nil && !refused {
+		return fmt.Errorf("prepare session: %w", err)
+	}
+	return nil // not every platform has them all, and none is needed to be right
+}
+
+// inTransaction calls do within a transaction whose statements wait for a lock
+// no longer than lockTimeout.
+func inTransaction(ctx context.Context, conn *pgx.Conn, lockTimeout time.Duration, do func() error) (err error) {
+	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil && !conn.IsClosed() {
+			clean, cancel := cleanup(ctx)
+			defer cancel()
+			_, _ = conn.Exec(clean, "ROLLBACK")
+		}
+	}()
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockTimeout.Milliseconds())); err != nil {
+		return fmt.Errorf("limit waiting for locks: %w", err)
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	done, err := conn.Exec(ctx, "COMMIT")
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if done.String() != "COMMIT" {
+		return fmt.Errorf("commit: the server answered %s", done)
+	}
+	return nil
 }

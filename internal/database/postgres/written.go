@@ -2,11 +2,10 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -27,19 +26,7 @@ func (d *DB) Written(ctx context.Context, from string) (string, int64, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	text, err := json.Marshal(now)
-	if err != nil {
-		return "", 0, fmt.Errorf("keep mark: %w", err)
-	}
-	if from == "" {
-		return string(text), 0, nil
-	}
-	var then mark
-	if err := json.Unmarshal([]byte(from), &then); err != nil {
-		return "", 0, ship.Errorf(ship.Invalid, "", "read mark of what was written: %w", err)
-	}
-	rows, err := now.since(then)
-	return string(text), rows, err
+	return database.Since(now, from, mark.since)
 }
 
 func (m mark) since(then mark) (rows int64, err error) {

@@ -111,11 +111,6 @@ func unlessAbsent(err error) error {
 	return err
 }
 
-func fenced(f ship.Fence, epoch int64) error {
-	return ship.Errorf(ship.Fenced, "a newer run owns the environment; look at it with shiplock status",
-		"epoch %d has locked the database since, epoch %d of run %s may no longer change it", epoch, f.Epoch, f.Run)
-}
-
 // record writes and deletes lines of the ledger.
 func record(ctx context.Context, conn *sql.Conn, w ship.Work) error {
 	for _, r := range w.Record {

@@ -73,7 +73,7 @@ func (l *lock) refuse(ctx context.Context, conn *sql.Conn) error {
 	case err != nil:
 		return fmt.Errorf("read owner of the migration lock: %w", err)
 	case now.fence.Epoch > l.fence.Epoch:
-		return fenced(l.fence, now.fence.Epoch)
+		return database.Fenced(l.fence, now.fence.Epoch)
 	case now.fence.Epoch == l.fence.Epoch && now.alive():
 		return ship.Errorf(ship.Locked, "wait until it has ended, or abort it", "%s holds the migration lock of %s with epoch %d of run %s since %s (pid %d)",
 			now.holder, l.db.path, now.fence.Epoch, now.fence.Run, now.at, now.pid)
@@ -141,7 +141,7 @@ func (l *lock) check(ctx context.Context, conn *sql.Conn) error {
 		return fmt.Errorf("read fence: %w", err)
 	}
 	if now.fence.Epoch != l.fence.Epoch || now.token != l.token {
-		return fenced(l.fence, now.fence.Epoch)
+		return database.Fenced(l.fence, now.fence.Epoch)
 	}
 	return nil
 }

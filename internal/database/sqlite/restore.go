@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/shiplock/shiplock/internal/atomicfile"
+	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -106,7 +107,7 @@ func (d *DB) swap(ctx context.Context, f ship.Fence, fresh, kept string) error {
 		return err
 	}
 	if now.fence.Epoch > f.Epoch {
-		return fenced(f, now.fence.Epoch)
+		return database.Fenced(f, now.fence.Epoch)
 	}
 	if err := remove(kept); err != nil { // of a call that ended before the switch; it is the database itself
 		return err

@@ -4,12 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"strings"
 
-	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/database"
 )
 
 // A mark is the content of the tables at a moment: rows and, for each column,
@@ -31,21 +30,10 @@ func (d *DB) Written(ctx context.Context, from string) (string, int64, error) {
 	if err != nil {
 		return "", 0, fmt.Errorf("see what was written: %w", err)
 	}
-	text, err := json.Marshal(now)
-	if err != nil {
-		return "", 0, fmt.Errorf("keep mark: %w", err)
-	}
-	if from == "" {
-		return string(text), 0, nil
-	}
-	var then mark
-	if err := json.Unmarshal([]byte(from), &then); err != nil {
-		return "", 0, ship.Errorf(ship.Invalid, "", "read mark of what was written: %w", err)
-	}
-	return string(text), now.since(then), nil
+	return database.Since(now, from, mark.since)
 }
 
-func (m mark) since(then mark) (rows int64) {
+func (m mark) since(then mark) (rows int64, err error) {
 	for table, c := range m {
 		rows += c.since(then[table])
 	}
@@ -54,7 +42,7 @@ func (m mark) since(then mark) (rows int64) {
 			rows += c.Rows
 		}
 	}
-	return rows
+	return rows, nil
 }
 
 func (c content) since(then content) int64 {
