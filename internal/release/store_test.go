@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -215,5 +216,24 @@ func TestAReleaseThatRottedOnTheDiskIsNotUnpackedAndCanBePutAgain(t *testing.T) 
 	}
 	if err := unpacked(); err != nil {
 		t.Errorf("after it was put again: %v", err)
+	}
+}
+
+func TestMoreFilesThanAPlainZipCanCountAreKept(t *testing.T) {
+	var many []entry
+	for i := range 66_000 { // beyond 65535 the end of a zip has its 64-bit form
+		many = append(many, entry{name: fmt.Sprintf("f%05d", i)})
+	}
+	data := forge(t, many...)
+	s, _ := newStore(t)
+	a, err := s.Put(t.Context(), digestOf(data), bytes.NewReader(data))
+	if err != nil || a.Files != len(many) {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	// The same with a wrong number in that form, and with its locator damaged.
+	for _, back := range []int{22 + 20 + 56 - 32, 22 + 20 - 8} {
+		lie := bytes.Clone(data)
+		lie[len(lie)-back]++
+		refused(t, "a lie in the 64-bit form", lie, release.Limits{})
 	}
 }
