@@ -61,8 +61,16 @@ func open(t testing.TB, d *DB, driver, dsn string) *DB {
 		_ = d.conn.Close()
 		_ = d.pool.Close()
 	})
-	d.Exec("CREATE TABLE " + ledgerTable + " (id varchar(400) PRIMARY KEY, record text NOT NULL)")
+	d.Exec("CREATE TABLE " + d.ledger() + " (id varchar(400) PRIMARY KEY, record text NOT NULL)")
 	return d
+}
+
+// ledger names the table whatever search path a migration left behind.
+func (d *DB) ledger() string {
+	if d.dialect == "postgres" {
+		return "public." + ledgerTable
+	}
+	return ledgerTable
 }
 
 // Pool returns the database as database/sql has it, for a library of the tool.
@@ -142,7 +150,7 @@ func (d *DB) Rows(ctx context.Context, query string, args ...any) ([][]string, e
 
 // Ledger implements [migrate.Session].
 func (d *DB) Ledger(ctx context.Context) ([]ship.Record, error) {
-	rows, err := d.Rows(ctx, "SELECT record FROM "+ledgerTable+" ORDER BY id")
+	rows, err := d.Rows(ctx, "SELECT record FROM "+d.ledger()+" ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +189,7 @@ func (d *DB) Do(ctx context.Context, w ship.Work) error {
 		_ = tx.Rollback()
 		return err
 	}
-	if err := record(ctx, tx, w); err != nil {
+	if err := d.record(ctx, tx, w); err != nil {
 		_ = tx.Rollback()
 		return err
 	}
@@ -197,13 +205,13 @@ func execute(ctx context.Context, e execer, statements []string) error {
 	return nil
 }
 
-func record(ctx context.Context, e execer, w ship.Work) error {
+func (d *DB) record(ctx context.Context, e execer, w ship.Work) error {
 	forget := slices.Clone(w.Forget)
 	for _, r := range w.Record {
 		forget = append(forget, r.Migration)
 	}
 	for _, id := range forget {
-		if _, err := e.ExecContext(ctx, "DELETE FROM "+ledgerTable+" WHERE id = $1", id); err != nil {
+		if _, err := e.ExecContext(ctx, "DELETE FROM "+d.ledger()+" WHERE id = $1", id); err != nil {
 			return err
 		}
 	}
@@ -212,7 +220,7 @@ func record(ctx context.Context, e execer, w ship.Work) error {
 		if err != nil {
 			return err
 		}
-		if _, err := e.ExecContext(ctx, "INSERT INTO "+ledgerTable+" (id, record) VALUES ($1, $2)", r.Migration, string(text)); err != nil {
+		if _, err := e.ExecContext(ctx, "INSERT INTO "+d.ledger()+" (id, record) VALUES ($1, $2)", r.Migration, string(text)); err != nil {
 			return err
 		}
 	}
