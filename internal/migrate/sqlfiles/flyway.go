@@ -3,8 +3,10 @@ package sqlfiles
 import (
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -63,8 +65,8 @@ func flywayFiles(sources []source) ([]*file, error) {
 		f.down = &down
 		delete(downs, f.version)
 	}
-	for _, s := range downs {
-		return nil, fmt.Errorf("%s has no way up beside it", s.path)
+	for _, version := range slices.Sorted(maps.Keys(downs)) {
+		return nil, fmt.Errorf("%s has no way up beside it", downs[version].path)
 	}
 	return all, nil
 }

@@ -2,8 +2,10 @@ package sqlfiles
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -122,8 +124,8 @@ func pairFiles(sources []source) ([]*file, error) {
 			f.whyNot = "there is no " + f.id + ".down.sql"
 		}
 	}
-	for _, s := range downs {
-		return nil, fmt.Errorf("%s has no way up beside it", s.path)
+	for _, version := range slices.Sorted(maps.Keys(downs)) {
+		return nil, fmt.Errorf("%s has no way up beside it", downs[version].path)
 	}
 	return all, nil
 }

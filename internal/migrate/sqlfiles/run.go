@@ -73,7 +73,7 @@ func (j *job) stepwise(ctx context.Context, r ship.Record, begun bool) error {
 		if err := j.step(ctx, s, already); err != nil {
 			return err
 		}
-		fresh = s.atomic // a session is not kept beyond a transaction
+		fresh = s.atomic || already // a session is not kept beyond a transaction
 	}
 	return nil
 }
@@ -146,6 +146,9 @@ func (j *job) failure(ctx context.Context, st *statement, err error, left string
 	}
 	if j.down {
 		hint = "look at the schema: the way down does not fit it"
+	}
+	if own := ship.HintOf(err); own != "" {
+		hint = own // the database knows better
 	}
 	return ship.Errorf(ship.MigrationFailed, hint, "%s: %w; %s", where, err, left)
 }
