@@ -19,8 +19,13 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// patience is how long a call waits for a node that is being started again.
-const patience = 5 * time.Second
+const (
+	// patience is how long a call waits for a node that is being started again.
+	patience = 5 * time.Second
+	// maxCuts is how often a call may be cut by a node that ends, before that
+	// is taken for the call's own doing.
+	maxCuts = 5
+)
 
 // A Client talks to the node behind a socket. Its methods are those of
 // [platform.Platform]. A call that is cut off because the node was restarted
@@ -187,27 +192,27 @@ func envPath(env ship.EnvironmentID, verb string) string {
 // call makes a request that may be repeated, and repeats it when the node went
 // away meanwhile and comes back within patience.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var since time.Time
-	for {
+	var refusedSince time.Time
+	for cuts := 0; ; {
 		err := c.once(ctx, method, path, in, out)
-		if err == nil || !lost(err) || ctx.Err() != nil {
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.Is(err, os.ErrNotExist) && refusedSince.IsZero() && cuts == 0:
+			return err // no node was ever here
+		case refused(err):
+			if refusedSince.IsZero() {
+				refusedSince = time.Now()
+			}
+			if time.Since(refusedSince) > patience {
+				return err
+			}
+		case lost(err) && cuts < maxCuts:
+			cuts, refusedSince = cuts+1, time.Time{}
+		default:
 			return err
 		}
-		if since.IsZero() {
-			since = time.Now()
-		}
-		// A call that was answered for a while and then cut begins anew.
-		if !refused(err) {
-			since = time.Now()
-		}
-		if time.Since(since) > patience {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(50 * time.Millisecond):
-		}
+		pause(ctx, 50*time.Millisecond)
 	}
 }
 
@@ -276,9 +281,9 @@ func refused(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
 }
 
-// lost tells whether err is a connection that was refused or broken, rather
-// than an answer.
+// lost tells whether err is a connection that was broken, rather than an
+// answer.
 func lost(err error) bool {
-	return refused(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

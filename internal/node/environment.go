@@ -29,7 +29,7 @@ type environment struct {
 	slots     map[ship.Slot]lock
 	traffic   lock          // which slot is active, the mode, the workers
 	wake      chan struct{} // something the minder looks at has changed
-	exited    chan struct{} // an instance did, which a guard looks at at once
+	alarm     chan struct{} // something bad happened that a guard looks at at once
 
 	mu      sync.Mutex
 	keepers map[string]*keeper // by instance id
@@ -42,7 +42,7 @@ func newEnvironment(n *node, id ship.EnvironmentID) *environment {
 		preparing: newLock(), traffic: newLock(),
 		slots:   map[ship.Slot]lock{ship.Blue: newLock(), ship.Green: newLock()},
 		wake:    make(chan struct{}, 1),
-		exited:  make(chan struct{}, 1),
+		alarm:   make(chan struct{}, 1),
 		keepers: map[string]*keeper{}, logs: map[string]*logFile{},
 	}
 }
@@ -89,10 +89,10 @@ func (e *environment) poke() {
 	}
 }
 
-// exit has a guard look at the environment now.
-func (e *environment) exit() {
+// raise has a guard look at the environment now.
+func (e *environment) raise() {
 	select {
-	case e.exited <- struct{}{}:
+	case e.alarm <- struct{}{}:
 	default:
 	}
 }

@@ -176,6 +176,23 @@ func (k *keeper) run(ctx context.Context, p *process) {
 	}
 }
 
+// began returns when the process was started for the first time, or why it was
+// not.
+func (k *keeper) began() error {
+	select {
+	case err := <-k.first:
+		select {
+		case k.first <- err: // for who asks again
+		default:
+		}
+		return err
+	case <-k.done:
+		return nil
+	case <-k.e.n.left:
+		return errLeaving
+	}
+}
+
 // sleep waits before the next start. It returns false when there is none.
 func (k *keeper) sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -220,7 +237,7 @@ func (k *keeper) recordExit(how error) {
 		i.State, i.PID, i.Exit, i.ExitAt = stateBackoff, 0, how.Error(), time.Now()
 		i.Restarts++
 	})
-	k.e.exit()
+	k.e.raise()
 }
 
 // recordLost writes down that the process ended while no node was there to

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/proxy"
@@ -19,6 +20,9 @@ import (
 // workerRestart is the pause between two starts of a worker that does not
 // stay alive.
 const workerRestart = 250 * time.Millisecond
+
+// settleEvery is how often it is looked whether the state is in force.
+const settleEvery = time.Second
 
 // A proxies keeper owns the listening sockets and sees to it that a worker
 // serves them. Connections wait in the backlog of the sockets while there is
@@ -32,6 +36,7 @@ type proxies struct {
 
 	applying lock          // held while a table is put in force
 	needed   chan struct{} // a worker has something to do
+	applied  atomic.Int64  // revision that was put in force last
 
 	mu     sync.Mutex
 	open   map[string]*os.File // our copies of the sockets
@@ -211,7 +216,7 @@ func (p *proxies) apply(ctx context.Context) error {
 		if err = p.give(ctx, w); err == nil {
 			return nil
 		}
-		if alive, _ := w.Status(ctx); alive.PID != 0 {
+		if alive, _ := w.Status(ctx); alive.PID != 0 || ctx.Err() != nil {
 			return fmt.Errorf("change the proxy's table: %w", err)
 		}
 		pause(ctx, 10*time.Millisecond)
@@ -232,7 +237,25 @@ func (p *proxies) give(ctx context.Context, w *proxy.Control) error {
 			return err
 		}
 	}
-	return w.SetTable(ctx, t)
+	if err := w.SetTable(ctx, t); err != nil {
+		return err
+	}
+	p.applied.Store(t.Revision)
+	return nil
+}
+
+// settle applies what was recorded and, for whatever reason, could not be put
+// in force at once.
+func (p *proxies) settle(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause(ctx, settleEvery)
+		if p.applied.Load() >= p.state.read().Revision {
+			continue
+		}
+		if err := p.apply(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("the recorded state is not in force at the proxy", "error", err)
+		}
+	}
 }
 
 // listen opens the sockets that are not open yet and returns them.

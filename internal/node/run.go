@@ -74,6 +74,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	duties.Go(func() { n.proxies.run(working) })
+	duties.Go(func() { n.proxies.settle(ctx) })
 	duties.Go(func() { n.keepHouse(ctx) })
 	if err := n.recover(ctx); err != nil {
 		n.Log.Error("not everything could be taken back", "error", err)

@@ -189,6 +189,11 @@ func decode(r *http.Request, v any) error {
 
 func reply(w http.ResponseWriter, answer any, err error) {
 	status := http.StatusOK
+	if errors.Is(err, context.Canceled) || errors.Is(err, errLeaving) {
+		// The caller is gone, or we are going: then it shall ask the next node,
+		// as it would after a crash.
+		panic(http.ErrAbortHandler)
+	}
 	if err != nil {
 		answer = newErrorBody(err)
 		if status = statusOf[ship.KindOf(err)]; status == 0 {

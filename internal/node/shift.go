@@ -150,7 +150,10 @@ func (e *environment) switchWorkersFound(found map[string][]proc) error {
 			if active.Instances[id].Process == ship.Web {
 				continue
 			}
-			_, err := e.keep(s.Active, id, found)
+			k, err := e.keep(s.Active, id, found)
+			if err == nil {
+				_ = k.began() // one that cannot be started is tried again, and a guard hears of it
+			}
 			errs = append(errs, err)
 		}
 	}

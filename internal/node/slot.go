@@ -164,15 +164,8 @@ func (e *environment) launch(slot ship.Slot) error {
 		kept = append(kept, k)
 	}
 	for _, k := range kept {
-		select {
-		case err := <-k.first:
-			k.first <- err // for who asks again
-			if err != nil {
-				return fmt.Errorf("instance %s: %w", k.id, err)
-			}
-		case <-k.done:
-		case <-e.n.left:
-			return errLeaving
+		if err := k.began(); err != nil {
+			return fmt.Errorf("instance %s: %w", k.id, err)
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func (e *environment) guard(ctx context.Context, w watchState) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-e.exited:
+		case <-e.alarm:
 		}
 	}
 }
@@ -190,6 +190,9 @@ func (p *prober) run(ctx context.Context) {
 			return
 		}
 		h := s.Spec.Environment.Health
+		if h.Path == "" {
+			return // nobody said what a good answer is
+		}
 		if h.Every <= 0 {
 			h.Every = defaultEvery
 		}
@@ -231,4 +234,5 @@ func (p *prober) round(ctx context.Context, addresses []string, h ship.Health) {
 	}
 	p.seen.Failing++
 	p.seen.Last = bad
+	p.e.raise() // it may be the one too many
 }

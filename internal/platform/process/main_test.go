@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,10 +74,26 @@ func serveApp(ctx context.Context) error {
 	name := "release " + strings.TrimSpace(string(number))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })
+	var sick atomic.Bool
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if sick.Load() {
+			http.Error(w, "sick", http.StatusServiceUnavailable)
+		}
+	})
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "failed", http.StatusInternalServerError) })
 	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
-	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, os.Getenv(r.URL.Query().Get("name"))) })
+	mux.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, os.Getpid()) })
+	mux.HandleFunc("/shout", func(w http.ResponseWriter, r *http.Request) {
+		line := strings.Repeat("x", 1<<10-1) + "\n"
+		for range 20 << 10 {
+			_, _ = io.WriteString(os.Stdout, line)
+		}
+		fmt.Println("shouted")
+	})
+	mux.HandleFunc("/sicken", func(http.ResponseWriter, *http.Request) { sick.Store(true) })
+	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, os.Getenv(r.URL.Query().Get("name")))
+	})
 	mux.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
 		if err := os.WriteFile(r.URL.Query().Get("file"), []byte("changed"), 0o600); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
