@@ -145,14 +145,19 @@ func (p *project) migration(id string) ship.Migration {
 // one migration at a time.
 func (p *project) upToDate() {
 	p.t.Helper()
-	res, err := p.run.Run(p.t.Context(), migrate.Command{Argv: ship.Argv{"python", "-m", "flask", "db", "upgrade"}, Timeout: time.Minute})
+	res, err := p.run.Run(p.t.Context(), migrate.Command{Argv: ship.Argv{"python", "-m", "flask", "db", "upgrade", "heads"}, Timeout: time.Minute})
 	if err != nil || res.Code != 0 {
 		p.t.Fatalf("migrate: %v %s", err, res.Stderr)
 	}
 }
 
 func (p *project) up(id string) error {
-	return p.tool.Up(p.t.Context(), p.Project, p.migration(id))
+	return p.tool.Up(p.t.Context(), p.Project, ship.Migration{ID: id})
+}
+
+// down takes back what the test knows to have a way down.
+func (p *project) down(id string) error {
+	return p.tool.Down(p.t.Context(), p.Project, ship.Migration{ID: id, Reversible: true})
 }
 
 func (p *project) observe(id string) migrate.State {

@@ -53,11 +53,13 @@ func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing
 	}
 }
 
-func TestEveryMigrationGoesUpByItselfAndTheLastDownAgain(t *testing.T) {
+func TestMigrationsGoUpByThemselvesAndDownAgain(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, "data")
-	for _, m := range p.list().Migrations {
-		if err := p.tool.Up(t.Context(), p.Project, m); err != nil {
+	p := newProject(t)
+	p.upToDate()
+	p.release("data")
+	for _, id := range []string{"catalog.0003_subtitle", "catalog.0004_fill_subtitle"} {
+		if err := p.up(id); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +79,7 @@ func TestEveryMigrationGoesUpByItselfAndTheLastDownAgain(t *testing.T) {
 		if state := p.observe(id); state != migrate.StateApplied {
 			t.Errorf("%s is %s before it goes down", id, state)
 		}
-		if err := p.tool.Down(t.Context(), p.Project, p.migration(id)); err != nil {
+		if err := p.down(id); err != nil {
 			t.Fatal(err)
 		}
 		if state := p.observe(id); state != migrate.StateNotApplied {
@@ -109,7 +111,7 @@ func TestDownRefusesToTakeBackAnythingElseBesides(t *testing.T) {
 	p := newProject(t)
 	p.upToDate()
 	for _, id := range []string{"catalog.0001_initial", "orders.0001_initial"} {
-		err := p.tool.Down(t.Context(), p.Project, p.migration(id))
+		err := p.down(id)
 		if err == nil || !strings.Contains(err.Error(), "undo orders.0002_worker") {
 			t.Errorf("%s: got %v", id, err)
 		}
@@ -322,12 +324,15 @@ class Migration(migrations.Migration):
 `
 	p.write("catalog/migrations/0001_squashed_0002_stock.py", squashed)
 	for _, m := range p.list().Migrations {
+		if m.File == "" || m.ID == "orders.0002_worker" { // Django's own do not matter here
+			continue
+		}
 		if err := p.tool.Up(t.Context(), p.Project, m); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, m := range p.list().Migrations {
-		if !m.Applied {
+		if strings.HasPrefix(m.ID, "catalog.") && !m.Applied {
 			t.Errorf("%s is not applied", m.ID)
 		}
 	}

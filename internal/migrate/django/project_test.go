@@ -152,7 +152,12 @@ func (p *project) upToDate() {
 }
 
 func (p *project) up(id string) error {
-	return p.tool.Up(p.t.Context(), p.Project, p.migration(id))
+	return p.tool.Up(p.t.Context(), p.Project, ship.Migration{ID: id})
+}
+
+// down takes back what the test knows to have a way down.
+func (p *project) down(id string) error {
+	return p.tool.Down(p.t.Context(), p.Project, ship.Migration{ID: id, Reversible: true})
 }
 
 func (p *project) observe(id string) migrate.State {
