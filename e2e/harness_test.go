@@ -61,8 +61,15 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, data: t.TempDir()}
-	t.Cleanup(w.stop)
+	data, err := os.MkdirTemp("", "sl-") // short, for the sockets in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, data: data}
+	t.Cleanup(func() {
+		w.stop()
+		_ = os.RemoveAll(data)
+	})
 	w.up()
 	return w
 }
@@ -285,7 +292,8 @@ func (p *project) begin(args ...string) *command {
 	p.w.t.Helper()
 	c := &command{p: p}
 	args = append(args, "--data", p.w.data, "-f", filepath.Join(p.dir, "shiplock.yaml"), "-o", "json")
-	c.cmd = exec.Command(binary, args...)
+	c.cmd = exec.CommandContext(p.w.t.Context(), binary, args...)
+	c.cmd.WaitDelay = time.Second
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.err
 	if err := c.cmd.Start(); err != nil {
 		p.w.t.Fatal(err)
@@ -295,6 +303,8 @@ func (p *project) begin(args ...string) *command {
 
 func (c *command) wait() ended {
 	c.p.w.t.Helper()
+	late := time.AfterFunc(5*time.Minute, func() { _ = c.cmd.Process.Kill() })
+	defer late.Stop()
 	err := c.cmd.Wait()
 	e := ended{code: c.cmd.ProcessState.ExitCode(), text: c.out.String() + c.err.String()}
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/wire"
@@ -210,6 +211,21 @@ func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	}
 	return write(w, wire.Migrations{Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
 		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger})
+}
+
+func (s *server) resolveMigration(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Resolve
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	state := migrate.State(in.As)
+	if state != migrate.StateApplied && state != migrate.StateNotApplied {
+		return ship.Errorf(ship.Invalid, "", "a migration is %q or %q, not %q", migrate.StateApplied, migrate.StateNotApplied, in.As)
+	}
+	if err := s.Engine.Resolve(r.Context(), ship.Request{Verb: "migrate resolve", Environment: in.Environment, By: in.By}, in.Migration, state); err != nil {
+		return err
+	}
+	return write(w, in)
 }
 
 func (s *server) migrateDown(w http.ResponseWriter, r *http.Request) error {

@@ -11,7 +11,6 @@ import (
 	gatecommand "github.com/shiplock/shiplock/internal/gate/command"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/migrate/alembic"
-	migratecommand "github.com/shiplock/shiplock/internal/migrate/command"
 	"github.com/shiplock/shiplock/internal/migrate/django"
 	"github.com/shiplock/shiplock/internal/migrate/sqlfiles"
 	"github.com/shiplock/shiplock/internal/notify"
@@ -42,7 +41,6 @@ func Tools() *migrate.Registry {
 	migrate.Register(r, "sqlfiles", sqlfiles.New)
 	migrate.Register(r, "django", django.New)
 	migrate.Register(r, "alembic", alembic.New)
-	migrate.Register(r, "command", migratecommand.New)
 	return r
 }
 

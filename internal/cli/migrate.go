@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ import (
 func (s *session) migrateCommand() *cobra.Command {
 	c := &cobra.Command{Use: "migrate", Short: "Look at the schema's migrations, apply them, take them back", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown())
+	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown(), s.migrateResolve())
 	return c
 }
 
@@ -180,4 +181,27 @@ func (s *session) holder(ctx context.Context, cl *client.Client, file *config.Fi
 		}
 	}
 	return ship.Release{}, ship.Errorf(ship.NotFound, "shiplock migrate status", "no release holds migration %s", id)
+}
+
+func (s *session) migrateResolve() *cobra.Command {
+	var as string
+	c := &cobra.Command{Use: "resolve environment migration", Short: "Say what became of a migration nobody saw the end of", Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if as != "applied" && as != "not-applied" {
+				return usage{fmt.Errorf("give --as applied or --as not-applied")}
+			}
+			file, env, err := s.environment(args[:1])
+			if err != nil {
+				return err
+			}
+			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				r := wire.Resolve{Environment: env, Migration: args[1], As: strings.ReplaceAll(as, "-", " "), By: s.who()}
+				if err := cl.ResolveMigration(ctx, r); err != nil {
+					return err
+				}
+				return s.print(r, func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", r.Migration, r.As) })
+			})
+		}}
+	c.Flags().StringVar(&as, "as", "", "`applied|not-applied`")
+	return c
 }

@@ -130,6 +130,10 @@ func (s *session) options() (app.Options, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return app.Options{}, ship.Errorf(ship.Invalid, "give another folder with --data", "make data folder: %w", err)
 	}
+	// The longest name of a socket below it must fit into an address.
+	if longest := len(s.data) + len("/node/proxy/worker-4194304.sock"); longest > 107 {
+		return app.Options{}, ship.Errorf(ship.Invalid, "give a shorter folder with --data", "the path of %s is too long by %d characters for the sockets in it", s.data, longest-107)
+	}
 	return app.Options{Dir: s.data, Version: version(), Binary: binary, Lookup: config.Lookup, Log: s.logger()}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,8 +47,21 @@ func preflight(ctx context.Context, w *work) (string, any, error) {
 	return strings.Join(said, ", "), nil, w.upload(ctx)
 }
 
-// upload hands the artifact to the platform.
+// uploads is how often an artifact is sent before that is given up.
+const uploads = 5
+
+// upload hands the artifact to the platform. A stream cannot be repeated by
+// the platform's client, so one that broke off is sent again from here.
 func (w *work) upload(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		err := w.uploadOnce(ctx)
+		if ship.KindOf(err) != ship.Unreachable || attempt == uploads || sleep(ctx, pollEvery) != nil {
+			return err
+		}
+	}
+}
+
+func (w *work) uploadOnce(ctx context.Context) error {
 	a := w.run.Request.Release.Artifact
 	f, err := w.e.Artifacts.Open(a.Digest)
 	if err != nil {
@@ -111,7 +125,37 @@ func (w *work) facts(ctx context.Context) (plan.Facts, error) {
 		return f, fmt.Errorf("list migrations: %w", err)
 	}
 	f.Listing = l
-	return f, nil
+	f.Unsettled, err = w.unsettled(ctx, f.Ledger, l.Migrations)
+	return f, err
+}
+
+// unsettled lists the migrations that another run began and of which the tool
+// cannot tell what became. Those it can tell are settled when they are applied.
+func (w *work) unsettled(ctx context.Context, ledger []ship.Record, known []ship.Migration) ([]string, error) {
+	var ids []string
+	for _, r := range ledger {
+		if r.Status != ship.RecordStarted || r.Run == w.run.ID {
+			continue
+		}
+		at := slices.IndexFunc(known, func(m ship.Migration) bool { return m.ID == r.Migration })
+		if at < 0 {
+			ids = append(ids, r.Migration)
+			continue
+		}
+		p, closeProject, err := w.project(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		state, err := w.tool.Observe(ctx, p, known[at])
+		closeProject()
+		if err != nil {
+			return nil, fmt.Errorf("find out what became of %s: %w", r.Migration, err)
+		}
+		if state == migrate.StateUnknown {
+			ids = append(ids, r.Migration)
+		}
+	}
+	return ids, nil
 }
 
 func runGate(ctx context.Context, w *work) (string, any, error) {

@@ -86,7 +86,10 @@ func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
 	if f.Ledger, err = w.db.Ledger(ctx); err != nil {
 		return f, err
 	}
-	f.Listing, err = w.list(ctx, nil)
+	if f.Listing, err = w.list(ctx, nil); err != nil {
+		return f, err
+	}
+	f.Unsettled, err = w.unsettled(ctx, f.Ledger, f.Listing.Migrations)
 	return f, err
 }
 

@@ -108,7 +108,7 @@ func (m *migration) apply(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	if err := m.w.tool.Up(ctx, m.project, mig); err != nil {
+	if err := m.w.tool.Up(ctx, m.w.projectFor(m.project, mig), mig); err != nil {
 		if interrupted(ctx) && !timedOut(ctx) {
 			return err // we are being stopped; whoever resumes observes
 		}
@@ -121,19 +121,24 @@ func timedOut(ctx context.Context) bool {
 	return ctx.Err() == context.DeadlineExceeded
 }
 
-// look reads what tool and ledger say of a migration now.
+// look reads what the tool said when the step began, and what the ledger says
+// now, of a migration.
 func (m *migration) look(ctx context.Context, id string) (ship.Migration, *ship.Record, error) {
-	l, err := m.w.list(ctx, m.lock)
-	if err != nil {
-		return ship.Migration{}, nil, fmt.Errorf("list migrations: %w", err)
+	// Asking a tool may cost a second, and under the lock nobody else changes
+	// anything: once is enough.
+	if m.list == nil {
+		l, err := m.w.list(ctx, m.lock)
+		if err != nil {
+			return ship.Migration{}, nil, fmt.Errorf("list migrations: %w", err)
+		}
+		m.list = l
 	}
-	m.list = l
-	i := slices.IndexFunc(l.Migrations, func(x ship.Migration) bool { return x.ID == id })
+	i := slices.IndexFunc(m.list.Migrations, func(x ship.Migration) bool { return x.ID == id })
 	if i < 0 {
 		return ship.Migration{}, nil, ship.Errorf(ship.MigrationFailed, "shiplock migrate status "+m.w.env().Name, "%s is no longer in the release", id)
 	}
 	rec, err := m.ledger(ctx, id)
-	return l.Migrations[i], rec, err
+	return m.list.Migrations[i], rec, err
 }
 
 func (m *migration) ledger(ctx context.Context, id string) (*ship.Record, error) {
@@ -161,6 +166,9 @@ func (m *migration) resolve(ctx context.Context, mig ship.Migration) (done bool,
 		return true, m.done(ctx, mig)
 	case migrate.StateNotApplied:
 		m.w.event(ctx, ship.EventNote, mig.ID+" was begun before a crash and is not applied: it is begun again", nil)
+		if records(m.w.tool) {
+			return false, nil // its record says how far it came
+		}
 		return false, m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{mig.ID}})
 	}
 	return false, m.unknown(mig, "nobody saw how it ended", nil)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/lint"
@@ -44,12 +45,14 @@ func (s session) Ledger(ctx context.Context) ([]ship.Record, error) { return s.d
 // runner runs a tool's commands with the migration role's URL and everything
 // that lets the database recognise a connection of this run and epoch.
 type runner struct {
-	w    *work
-	vars map[string]string
+	w           *work
+	url         ship.Secret
+	lockTimeout time.Duration
 }
 
 func (r runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, error) {
-	vars := maps.Clone(r.vars)
+	vars := map[string]string{"DATABASE_URL": r.url.Reveal()}
+	maps.Copy(vars, r.w.db.ToolVars(r.w.fence, r.lockTimeout))
 	maps.Copy(vars, c.Vars)
 	c.Vars = vars
 	return r.w.command(ctx, c)
@@ -70,18 +73,24 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 	if err != nil {
 		return migrate.Project{}, nil, errors.Join(err, closeTree())
 	}
-	vars := w.db.ToolVars(w.fence, env.Migrate.LockTimeout)
-	if vars == nil {
-		vars = map[string]string{}
-	}
-	vars["DATABASE_URL"] = url.Reveal()
 	p := migrate.Project{
 		Dir: w.folder(), Tree: tree, Fence: w.fence, Release: w.run.Request.Release.Artifact.Digest,
-		Runner:  runner{w, vars},
+		Runner:  runner{w, url, env.Migrate.LockTimeout},
 		Session: session{w.db, lock, env.Database.Kind},
 		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
 	}
 	return p, func() { _ = closeTree() }, ctx.Err()
+}
+
+// projectFor is the project for one migration. What is not in a transaction
+// may build an index concurrently, which waits for other transactions however
+// long they take: a lock time-out would leave an invalid index behind.
+func (w *work) projectFor(p migrate.Project, m ship.Migration) migrate.Project {
+	if r, ok := p.Runner.(runner); ok && !m.Atomic {
+		r.lockTimeout = 0
+		p.Runner = r
+	}
+	return p
 }
 
 // tree returns the release's files as they were packed or, where there is no

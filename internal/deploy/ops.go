@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -145,6 +146,35 @@ func (e *Engine) Migrations(ctx context.Context, req ship.Request) (plan.Facts, 
 	w.prepared = &p
 	f, err := w.facts(ctx)
 	return f, w.mask.Error(err)
+}
+
+// Resolve records what a person says became of a migration that was begun and
+// whose end nobody saw.
+func (e *Engine) Resolve(ctx context.Context, req ship.Request, id string, state migrate.State) error {
+	return e.op(ctx, req, func(ctx context.Context, w *work) error {
+		if w.tool == nil {
+			return ship.Errorf(ship.Invalid, "shiplock config show", "%s has no migrations", w.env())
+		}
+		lock, err := w.db.Lock(ctx, w.fence, w.e.Holder)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = lock.Release(context.WithoutCancel(ctx)) }()
+		ledger, err := w.db.Ledger(ctx)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(ledger, func(r ship.Record) bool { return r.Migration == id && r.Status != ship.RecordDone })
+		if at < 0 {
+			return ship.Errorf(ship.NotFound, "shiplock migrate status "+w.env().Name, "%s is not under way", id)
+		}
+		if state == migrate.StateNotApplied {
+			return lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{id}})
+		}
+		rec := ledger[at]
+		rec.Status, rec.Epoch = ship.RecordDone, w.fence.Epoch
+		return lock.Do(ctx, ship.Work{Atomic: true, Record: []ship.Record{rec}})
+	})
 }
 
 // Down takes applied migrations back, the newest first, until the named one

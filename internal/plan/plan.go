@@ -23,6 +23,7 @@ type Facts struct {
 	Can          platform.Capabilities
 	Listing      *migrate.Listing // nil without migrations
 	Ledger       []ship.Record
+	Unsettled    []string // begun by another run, and nobody can tell how they ended
 }
 
 // The kinds of steps, which are also their names but for gates.

@@ -83,6 +83,7 @@ var cases = map[string]func(*plan.Facts){
 	},
 	"rollback-does-not-migrate": func(f *plan.Facts) { f.Request.Verb = ship.VerbRollback },
 	"half-done-elsewhere": func(f *plan.Facts) {
+		f.Unsettled = []string{"2_vat"}
 		f.Ledger = []ship.Record{{Migration: "2_vat", Status: ship.RecordStarted, Run: "d-5", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
 	},
 	"edited-after-it-was-applied": func(f *plan.Facts) {

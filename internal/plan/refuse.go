@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shiplock/shiplock/internal/ship"
@@ -40,14 +41,15 @@ func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 	return nil
 }
 
-// halfDone finds a migration another run began and did not end.
+// halfDone finds a migration another run began and nobody knows the end of.
 func halfDone(f Facts) *ship.Refusal {
 	for _, r := range f.Ledger {
-		if r.Status == ship.RecordStarted && r.Run != f.Request.Run {
-			return &ship.Refusal{Kind: ship.MigrationFailed,
-				Reason: fmt.Sprintf("migration %s was begun by run %s at %s and nobody knows how it ended", r.Migration, r.Run, r.At.UTC().Format("2006-01-02 15:04:05")),
-				Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration)}
+		if !slices.Contains(f.Unsettled, r.Migration) {
+			continue
 		}
+		return &ship.Refusal{Kind: ship.MigrationFailed,
+			Reason: fmt.Sprintf("migration %s was begun by run %s at %s and nobody knows how it ended", r.Migration, r.Run, r.At.UTC().Format("2006-01-02 15:04:05")),
+			Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration)}
 	}
 	return nil
 }

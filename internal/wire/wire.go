@@ -88,6 +88,14 @@ type Migrations struct {
 	Taken       []string         `json:"taken,omitempty"` // what Down took back
 }
 
+// Resolve says what became of a migration nobody saw the end of.
+type Resolve struct {
+	Environment ship.Environment `json:"environment"`
+	Migration   string           `json:"migration"`
+	As          string           `json:"as"` // "applied" or "not applied"
+	By          string           `json:"by"`
+}
+
 // Failure is the body of an answer that is not a success.
 type Failure struct {
 	Kind    ship.Kind `json:"kind"`
