@@ -15,13 +15,17 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
+// lookEvery is how often the node is looked for. Calls to a node that is gone
+// wait some seconds for the next one, so it has to be noticed much sooner.
+const lookEvery = 250 * time.Millisecond
+
 // A keeper has the node running while we do. The node outlives us: it is
 // started in a session of its own, and the next server finds it.
 type keeper struct{ Options }
 
 // Run starts the node again whenever it is gone, until ctx ends.
 func (k *keeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -29,7 +33,7 @@ func (k *keeper) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if k.alive(ctx) {
+		if k.answers(ctx) {
 			continue
 		}
 		k.Log.WarnContext(ctx, "node is gone, starting it again")
@@ -39,17 +43,9 @@ func (k *keeper) Run(ctx context.Context) error {
 	}
 }
 
-// alive tells whether the node answers; a slow answer is an answer.
-func (k *keeper) alive(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	_, err := node.NewClient(node.Socket(k.NodeDir())).Info(ctx)
-	return err == nil
-}
-
 // ensure starts the node unless it answers, and waits until it does.
 func (k *keeper) ensure(ctx context.Context) error {
-	if k.quick(ctx) {
+	if k.answers(ctx) {
 		return nil
 	}
 	if err := os.MkdirAll(k.NodeDir(), 0o700); err != nil {
@@ -70,10 +66,10 @@ func (k *keeper) ensure(ctx context.Context) error {
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }() // ends with the node, which may outlive us
-	for deadline := time.Now().Add(30 * time.Second); !k.quick(ctx); {
+	for deadline := time.Now().Add(30 * time.Second); !k.answers(ctx); {
 		select {
 		case err := <-exited:
-			if !k.quick(ctx) {
+			if !k.answers(ctx) {
 				return ship.Errorf(ship.Internal, "cat "+path, "the node ended at once: %v", err)
 			}
 			return nil
@@ -88,7 +84,10 @@ func (k *keeper) ensure(ctx context.Context) error {
 	return nil
 }
 
-func (k *keeper) quick(ctx context.Context) bool {
+// answers tells whether somebody listens on the node's socket. It does not ask
+// the node anything: that would wait for one that is being started again,
+// which is what we are here to do, and a slow answer is an answer.
+func (k *keeper) answers(ctx context.Context) bool {
 	if _, err := os.Stat(node.Socket(k.NodeDir())); err != nil {
 		return false
 	}
