@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// slowly makes every step long enough to be hit.
+var slowly = pace{delay: 120 * time.Millisecond, pause: "0.3", notify: 300 * time.Millisecond, rows: 300_000, watch: "1s"}
+
+// A victim is one of our processes.
+type victim struct {
+	name string
+	kill func(*yard, *users)
+}
+
+var victims = []victim{
+	{"server", func(y *yard, _ *users) { y.w.killServer(); y.w.up() }},
+	{"worker", func(y *yard, u *users) {
+		pid := y.w.nodeInfo().Worker
+		u.workerDies()
+		y.w.kill(pid)
+	}},
+	{"node", func(y *yard, _ *users) { y.w.killNode() }},
+}
+
+// stepsOf deploys once and returns what there is to be hit.
+func stepsOf(t *testing.T, y *yard, args ...string) []string {
+	t.Helper()
+	e := y.live(append([]string{"deploy", "production"}, args...)...).end()
+	e.expect(t, 0, "", ship.SchemaChanged, y.releases)
+	return e.steps()
+}
+
+func TestKillOfAnyProcessInTheMiddleOfAnyStep(t *testing.T) {
+	for _, v := range victims {
+		t.Run(v.name, func(t *testing.T) {
+			w := newWorld(t)
+			y := newYard(t, w, slowly)
+			y.next()
+			stepsOf(t, y)
+			u := y.users(30)
+			y.next()
+			steps := stepsOf(t, y)
+			for _, must := range []string{"gate once", "backup", "migrate", "start", "health", "warmup", "smoke", "shift", "drain", "watch", "notify"} {
+				if !slices.Contains(steps, must) {
+					t.Fatalf("the deployment has no step %s: %v", must, steps)
+				}
+			}
+			for _, step := range steps {
+				y.hit(step, v, u)
+			}
+			s := u.stop()
+			y.appliedOnce(y.releases)
+			y.gatesOnce(y.releases)
+			y.takenOnce(s)
+		})
+	}
+}
+
+// hit deploys the next release, kills the victim when the step begins, and
+// fails the test unless the run passes all the same.
+func (y *yard) hit(step string, v victim, u *users, args ...string) {
+	y.t.Helper()
+	y.next()
+	l := y.live(append([]string{"deploy", "production"}, args...)...)
+	if !l.started(step) {
+		e := l.end()
+		y.t.Fatalf("%s: the step did not begin: %s", step, e.text)
+	}
+	v.kill(y, u)
+	e := l.end()
+	if e.code != 0 || e.Status != ship.Passed || e.Schema != ship.SchemaChanged {
+		y.t.Fatalf("%s killed in %s: exit code %d, %s, schema %s: %s\n%s", v.name, step, e.code, e.Status, e.Schema, e.Reason, tail(e.text, 5000))
+	}
+	y.serves(y.releases)
+	if open := y.status().Open; open != nil {
+		y.t.Errorf("%s killed in %s: run %s is still open: %s", v.name, step, open.ID, open.Status)
+	}
+	if n := y.bell.times(e.Run); n < 1 {
+		y.t.Errorf("%s killed in %s: nobody was told how run %s ended", v.name, step, e.Run)
+	}
+	y.appliedOnce(y.releases)
+}
