@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (s
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM runs`).Scan(&seq); err != nil {
 			return err
 		}
-		run.ID = fmt.Sprintf("d-%d", seq)
+		run.ID = runID(seq)
 		if _, err := tx.ExecContext(ctx, `INSERT INTO runs (seq, id, app, env, request, plan, status, created_at) VALUES (?,?,?,?,?,?,?,?)`,
 			seq, run.ID, env.App, env.Name, encode(req), encode(plan), run.Status, formatTime(run.CreatedAt)); err != nil {
 			return err
@@ -43,6 +44,13 @@ func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (s
 	return run, nil
 }
 
+// runID names a run. Nodes and target databases outlive our state and may be
+// used by several states that all count from one: without the random end two
+// runs would be one to them, and both would hold the claim.
+func runID(seq int64) string {
+	return fmt.Sprintf("d-%d-%s", seq, strings.ToLower(rand.Text()[:5]))
+}
+
 // held says who is in the way, for the one who has to wait.
 func held(r ship.Run) error {
 	hint := "shiplock watch " + r.ID
@@ -55,9 +63,9 @@ func held(r ship.Run) error {
 
 const selectRun = `SELECT id, request, plan, status, epoch, result, created_at, ended_at FROM runs`
 
-// Run returns a run by its ID.
+// Run returns a run by its ID, or by the beginning of it that counts: "d-7".
 func (s *Store) Run(ctx context.Context, id string) (ship.Run, error) {
-	r, err := scanRun(s.db.QueryRowContext(ctx, selectRun+` WHERE id = ?`, id))
+	r, err := scanRun(s.db.QueryRowContext(ctx, selectRun+` WHERE id = ? OR 'd-' || seq = ?`, id, id))
 	if ship.KindOf(err) == ship.NotFound {
 		return r, ship.Errorf(ship.NotFound, "shiplock history", "no run %q", id)
 	}
