@@ -146,6 +146,8 @@ func (w *work) carry(ctx context.Context) (ship.Result, error) {
 		failure = w.forward(ctx)
 	}
 	switch {
+	case takenOver(ctx, failure):
+		return w.superseded(ctx, failure)
 	case interrupted(ctx):
 		return w.run.Result, context.Cause(ctx)
 	case failure == nil:
@@ -155,7 +157,10 @@ func (w *work) carry(ctx context.Context) (ship.Result, error) {
 		return w.pause(ctx, failure)
 	}
 	if err := w.back(ctx, failure); err != nil {
-		if interrupted(ctx) {
+		switch {
+		case takenOver(ctx, err):
+			return w.superseded(ctx, err)
+		case interrupted(ctx):
 			return w.run.Result, context.Cause(ctx)
 		}
 		return w.pause(ctx, err)
@@ -166,6 +171,12 @@ func (w *work) carry(ctx context.Context) (ship.Result, error) {
 // interrupted tells whether we were stopped rather than the run: then nothing
 // more may be recorded, since somebody else will take it up.
 func interrupted(ctx context.Context) bool { return ctx.Err() != nil }
+
+// takenOver tells whether the run may change nothing any more, because another
+// deployer has the environment.
+func takenOver(ctx context.Context, failure error) bool {
+	return errors.Is(context.Cause(ctx), errLost) || failure != nil && ship.KindOf(failure) == ship.Fenced
+}
 
 // forward carries out the steps in order. Inspect may lengthen the plan while
 // it runs.

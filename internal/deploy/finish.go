@@ -90,6 +90,19 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 	return r, w.e.end(ctx, w.run, r)
 }
 
+// superseded ends a run whose environment somebody else has now. Nothing is
+// taken back: what there is is no longer ours.
+func (w *work) superseded(ctx context.Context, failure error) (ship.Result, error) {
+	if failure == nil || ship.KindOf(failure) != ship.Fenced {
+		failure = context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	r := w.result(ctx, ship.Errorf(ship.Fenced, "shiplock status", "%s was taken over by another deployer, run %s changed nothing from then on: %w", w.env(), w.run.ID, failure))
+	r.Notes = append(r.Notes, w.tell(ctx, r)...)
+	return r, w.e.end(ctx, w.run, r)
+}
+
 // result says how the run stands, in one object.
 func (w *work) result(ctx context.Context, failure error) ship.Result {
 	to := w.run.Request.Release.Number
