@@ -33,6 +33,7 @@ type Options struct {
 	Version string                      // of this program
 	Binary  string                      // this program's path, to start the node with
 	Lookup  func(string) (string, bool) // resolves ${env:NAME}
+	Claim   time.Duration               // a deployer that is not heard of for so long may be replaced; 0 is the engine's default
 	Log     *slog.Logger
 }
 
@@ -83,7 +84,7 @@ func (a *App) assemble() error {
 		host = "this machine"
 	}
 	engine, err := deploy.New(deploy.Config{
-		Journal: a.store, Artifacts: archives{artifacts}, Plugins: p, Dir: a.State, Key: key, Log: a.Log,
+		Journal: a.store, Artifacts: archives{artifacts}, Plugins: p, Dir: a.State, Key: key, Log: a.Log, TTL: a.Claim,
 		Holder: fmt.Sprintf("shiplock %d on %s", os.Getpid(), host),
 		Resolver: func(env ship.Environment) (deploy.Resolver, error) {
 			return config.NewResolver(env.SecretsFile, a.Lookup)

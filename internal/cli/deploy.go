@@ -72,6 +72,8 @@ func (s *session) deployCommand() *cobra.Command {
 		},
 	}
 	d.add(c, s)
+	c.Flags().DurationVar(&s.claim, "claim", 0, "with --state: who is not heard of for `so long` may be replaced")
+	_ = c.Flags().MarkHidden("claim")
 	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
 	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
 	return c

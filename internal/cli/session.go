@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"time"
 
 	"golang.org/x/term"
 
@@ -26,7 +27,8 @@ type session struct {
 	env      config.Environ
 
 	file, server, data, output string
-	state                      string // run without a server, with the state there
+	state                      string        // run without a server, with the state there
+	claim                      time.Duration // without a server: how long ours outlives us
 	quiet, noColor             bool
 }
 
@@ -108,7 +110,7 @@ func (s *session) local(ctx context.Context, f func(context.Context, *client.Cli
 	if err != nil {
 		return err
 	}
-	o.State = dir
+	o.State, o.Claim = dir, s.claim
 	return app.Local(ctx, o, func(ctx context.Context, dial func(context.Context) (net.Conn, error)) error {
 		c := client.Over("this process", dial)
 		defer c.Close()
