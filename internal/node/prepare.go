@@ -70,13 +70,17 @@ func (e *environment) prepare(ctx context.Context, spec platform.Spec) (platform
 	if err != nil {
 		return platform.Prepared{}, err
 	}
-	if sealed != nil && sealed.Settings == p.settings() && exists(p.dir) && (sealed.Venv == "" || exists(sealed.Venv)) {
-		return platform.Prepared{Dir: p.dir, Took: "it was prepared before, at " + sealed.At.UTC().Format(time.RFC3339)}, nil
-	}
 	if sealed != nil {
+		stale := e.stale(ctx, p, sealed)
+		if stale == nil {
+			return platform.Prepared{Dir: p.dir, Took: "it was prepared before, at " + sealed.At.UTC().Format(time.RFC3339)}, nil
+		}
+		if ctx.Err() != nil {
+			return platform.Prepared{}, stale
+		}
 		if e.inUse(digest) {
 			return platform.Prepared{}, ship.Errorf(ship.Failed, "pack a new release, or stop the slot first",
-				"release %s runs in %s and cannot be prepared anew with other settings", short(digest), e.id)
+				"release %s runs in %s and cannot be prepared anew: %w", short(digest), e.id, stale)
 		}
 		if err := e.discard(digest); err != nil {
 			return platform.Prepared{}, err
@@ -90,7 +94,22 @@ func (e *environment) prepare(ctx context.Context, spec platform.Spec) (platform
 		return platform.Prepared{}, err
 	}
 	e.prune(digest)
+	if err := e.n.pruneArtifacts(); err != nil {
+		e.n.Log.Warn("old artifacts were not removed", "error", err)
+	}
 	return platform.Prepared{Dir: p.dir, Took: took}, nil
+}
+
+// stale says why a prepared release cannot be used as it is, or returns nil.
+func (e *environment) stale(ctx context.Context, p prepareSpec, s *seal) error {
+	if s.Settings != p.settings() {
+		return errors.New("it was prepared with other settings")
+	}
+	if s.Venv != "" && !exists(filepath.Join(s.Venv, venvDone)) {
+		return errors.New("its virtual environment is gone")
+	}
+	_, err := e.verify(ctx, p.digest())
+	return err
 }
 
 func (e *environment) prepareNew(ctx context.Context, p prepareSpec) (string, error) {

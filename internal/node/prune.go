@@ -10,8 +10,9 @@ import (
 
 // What is kept besides what runs.
 const (
-	keepReleases = 5
-	keepRuns     = 50
+	keepReleases  = 5
+	keepRuns      = 50
+	keepArtifacts = 24 * time.Hour // those no environment has prepared; they can be uploaded again
 )
 
 // prune removes releases, virtual environments and records of commands that
@@ -49,6 +50,33 @@ func (e *environment) prune(digest string) {
 			_ = os.RemoveAll(e.runs(run))
 		}
 	}
+}
+
+// pruneArtifacts removes archives that no environment needs.
+func (n *node) pruneArtifacts() error {
+	digests, err := n.releases.List()
+	if err != nil {
+		return err
+	}
+	for _, digest := range digests {
+		used, err := filepath.Glob(filepath.Join(n.Dir, "apps", "*", "*", "seals", short(digest)+".json"))
+		if err != nil || len(used) > 0 {
+			continue
+		}
+		f, err := n.releases.Open(digest)
+		if err != nil {
+			continue
+		}
+		info, err := f.Stat()
+		_ = f.Close()
+		if err != nil || time.Since(info.ModTime()) < keepArtifacts {
+			continue
+		}
+		if err := n.releases.Delete(digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newestFirst lists a folder's names, the last changed first.

@@ -89,6 +89,8 @@ func TestA36AReleaseThatWasChangedIsNotStarted(t *testing.T) {
 	if o := m.observe(t); o.Known {
 		t.Errorf("observed %+v", o)
 	}
+	m.prepare(t, 1) // makes it anew, since nothing runs from it
+	must(t, m.Start(t.Context(), f, s, ship.Blue))
 }
 
 func TestA39ARunningReleaseCannotWriteToItsFolder(t *testing.T) {

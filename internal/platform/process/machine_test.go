@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,7 @@ type packed struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "node-") // a socket's path must be short
 	must(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,13 +65,17 @@ func newMachine(t *testing.T) *machine {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
+		http.DefaultClient.CloseIdleConnections() // the worker waits for them
 		if err := m.Shutdown(ctx); err != nil {
 			t.Errorf("shut the node down: %v", err)
 			_ = m.node.Process.Kill()
 		}
 		_ = m.node.Wait()
+		text, _ := os.ReadFile(m.log.Name())
+		if bytes.Contains(text, []byte("DATA RACE")) {
+			t.Error("the node has a data race")
+		}
 		if t.Failed() {
-			text, _ := os.ReadFile(m.log.Name())
 			t.Logf("the node's log:\n%s", text)
 		}
 		_ = m.log.Close()
