@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,13 +204,9 @@ func TestDjangoNonAtomicMigrationThatFailsHalfWayPausesWithTheFacts(t *testing.T
 		t.Errorf("a deployment beside a paused one ended with %d: %s", held.code, held.text)
 	}
 	tr.stop()
-	// A person takes away what stayed and says so.
-	for _, q := range rows(t, url, `SELECT 'ALTER TABLE catalog_product DROP COLUMN ' || column_name FROM information_schema.columns WHERE table_name = 'catalog_product' AND column_name = 'subtitle'`) {
-		_ = rows(t, url, "WITH x AS (SELECT 1) SELECT ''")
-		exec1(t, url, q)
-	}
-	done := p.do("abort", e.Run)
-	if done.Status != ship.Aborted {
+	// A person takes away what stayed, says so, and gives the run up.
+	exec1(t, url, `ALTER TABLE catalog_product DROP COLUMN subtitle`)
+	if done := p.do("abort", e.Run); done.Status != ship.Aborted || done.Serving != 1 {
 		t.Errorf("abort ended as %q: %s", done.Status, done.text)
 	}
 }
@@ -232,10 +231,85 @@ func TestDjangoIncompatibleChange(t *testing.T) {
 	refused := p.do("deploy", "production")
 	refused.expect(t, 3, ship.Refused, ship.SchemaUnchanged, 1)
 
+	// Failing under a hold: the queue is let go, the column is back.
+	p.overlay("django", "never-healthy")
+	p.write("VERSION", "4\n"+switchesOf(t, "never-healthy"), 0o644)
 	tr := p.traffic(20)
-	p.do("deploy", "production", "--accept", "hold").expect(t, 0, "", ship.SchemaChanged, 2)
-	tr.stop()
-	if got := rows(t, url, `SELECT column_name::text FROM information_schema.columns WHERE table_name = 'catalog_product' AND column_name = 'description'`); len(got) != 0 {
-		t.Errorf("the column is still there: %v", got)
+	failed := p.do("deploy", "production", "--accept", "hold")
+	failed.expect(t, 3, ship.Failed, ship.SchemaReverted, 1)
+	if got := column(t, url, "description"); !got {
+		t.Error("the column was not given back")
+	}
+
+	p.next("destructive")
+	p.do("deploy", "production", "--accept", "hold").expect(t, 0, "", ship.SchemaChanged, 3)
+	if s := tr.stop(); s.OK == 0 {
+		t.Error("no request was answered")
+	}
+	if column(t, url, "description") {
+		t.Error("the column is still there")
+	}
+	// The release before cannot come back: it reads what is gone.
+	p.do("rollback", "production", "v1", "--yes").refused(t)
+	if st := p.status(); st.Release == nil || st.Release.Number != 3 {
+		t.Errorf("status says %+v serves, want v3", st.Release)
+	}
+}
+
+// refused fails the test unless the program said no before it began a run.
+func (e ended) refused(t *testing.T) {
+	t.Helper()
+	if e.code != 3 || e.Run != "" {
+		t.Errorf("exit code %d, run %q: want a refusal: %s", e.code, e.Run, e.text)
+	}
+}
+
+func column(t *testing.T, url, name string) bool {
+	t.Helper()
+	return len(rows(t, url, `SELECT column_name::text FROM information_schema.columns WHERE table_name = 'catalog_product' AND column_name = '`+name+`'`)) > 0
+}
+
+// switchesOf returns the lines of a variant's VERSION file after the first.
+func switchesOf(t *testing.T, variant string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "examples", "django", "variants", variant, "VERSION"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\n")
+	return rest
+}
+
+func TestDjangoMaintenancePutsTheBackupBackWhenThereIsNoWayDown(t *testing.T) {
+	p, url := djangoShop(t, "1s")
+	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	before := rows(t, url, `SELECT id || ' ' || price_cents FROM catalog_product ORDER BY id`)
+
+	// Irreversible, incompatible, and never healthy: only the backup can help.
+	p.next("irreversible")
+	path := "catalog/migrations/0003_round_prices.py"
+	b, err := os.ReadFile(filepath.Join(p.dir, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, undeclared, _ := strings.Cut(string(b), "\n")
+	p.write(path, undeclared, 0o644)
+	p.write("VERSION", "5\n"+switchesOf(t, "never-healthy"), 0o644)
+	refused := p.do("deploy", "production", "--accept", "hold")
+	refused.expect(t, 3, ship.Refused, ship.SchemaUnchanged, 1)
+
+	failed := p.do("deploy", "production", "--accept", "maintenance")
+	failed.expect(t, 3, ship.Failed, ship.SchemaReverted, 1)
+	if after := rows(t, url, `SELECT id || ' ' || price_cents FROM catalog_product ORDER BY id`); !slices.Equal(before, after) {
+		t.Errorf("prices are %v, were %v", after, before)
+	}
+	if code, _, _ := p.get("/products/"); code != http.StatusOK {
+		t.Errorf("/products/ answers %d after the restore", code)
+	}
+
+	p.write("VERSION", "6\n", 0o644)
+	p.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 3)
+	if after := rows(t, url, `SELECT id || ' ' || price_cents FROM catalog_product ORDER BY id`); slices.Equal(before, after) {
+		t.Error("the migration changed nothing")
 	}
 }

@@ -72,7 +72,11 @@ func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 		if err == nil || errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 			return
 		}
-		s.Log.WarnContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		level := slog.LevelWarn
+		if ship.KindOf(err) == ship.NotFound {
+			level = slog.LevelDebug
+		}
+		s.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(statusOf(ship.KindOf(err)))
 		_ = json.NewEncoder(w).Encode(wire.Failure{Kind: ship.KindOf(err), Message: err.Error(), Hint: ship.HintOf(err)})

@@ -1,3 +1,4 @@
+# shiplock: phase=expand reason="adds a column, and fails on purpose"
 from django.db import migrations, models
 
 

@@ -1,3 +1,4 @@
+# shiplock: phase=expand reason="adds a column, and misbehaves on purpose"
 """subtitle, and a table that is not there"""
 import sqlalchemy as sa
 from alembic import op

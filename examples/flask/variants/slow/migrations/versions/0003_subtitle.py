@@ -1,3 +1,4 @@
+# shiplock: phase=expand reason="adds a column, and misbehaves on purpose"
 """subtitle, slowly"""
 import os
 
