@@ -39,6 +39,9 @@ var requirementFiles = []string{
 }
 
 func pythonDependencies(s *scan) {
+	if _, m := s.read("pyproject.toml").find(projectName); m != nil {
+		s.names = append(s.names, m[1])
+	}
 	file, ok := s.first(requirementFiles...)
 	switch {
 	case ok:
@@ -101,9 +104,6 @@ func (s *scan) pyproject() {
 		}
 		switch section {
 		case "project":
-			if m := projectName.FindStringSubmatch(line); m != nil {
-				s.names = append(s.names, m[1])
-			}
 			if strings.HasPrefix(line, "dependencies") {
 				inList = true
 				_, line, _ = strings.Cut(line, "=")
