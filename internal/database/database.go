@@ -69,6 +69,12 @@ type Database interface {
 	Close() error
 }
 
+// Exclusive is a Database that is a file: while it is replaced nobody may have
+// it open.
+type Exclusive interface {
+	RestoreNeedsNobody() bool
+}
+
 // A Lock is the migration lock of a database, held by one session. Every
 // method checks, in the same transaction as its effect, that no higher epoch
 // has raised the fence, and fails with kind Fenced if one has.

@@ -107,7 +107,7 @@ func verify(ctx context.Context, db database.Database, path string, want databas
 
 // restore puts the run's own backup back. It is only called where writes were
 // closed before it was taken.
-func (w *work) restore(ctx context.Context) (string, error) {
+func (w *work) restore(ctx context.Context, served ship.Slot) (string, error) {
 	var b backupEvidence
 	if !w.evidence(plan.Backup, &b) || b.Path == "" {
 		return "", errors.New("this run has no backup that it can restore itself")
@@ -117,5 +117,5 @@ func (w *work) restore(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return w.db.Restore(ctx, w.fence, f)
+	return w.putBack(ctx, f, served)
 }

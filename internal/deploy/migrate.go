@@ -17,6 +17,8 @@ import (
 type migrateEvidence struct {
 	Completed []string `json:"completed"` // applied by this run and still there
 	Reverted  []string `json:"reverted"`  // applied or half applied, and taken back
+	// Served is the slot that served before a restore, which may have to stop it.
+	Served ship.Slot `json:"served,omitempty"`
 }
 
 // migration is a migrate step under way.
@@ -303,7 +305,7 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 	if !m.params.Restore {
 		return "", m.found, downErr
 	}
-	kept, err := w.restore(ctx)
+	kept, err := m.restore(ctx)
 	if err != nil {
 		return "", m.found, fmt.Errorf("%w; and the backup could not be put back: %w", downErr, err)
 	}
@@ -313,6 +315,21 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 	}
 	m.found.Completed = nil
 	return "the backup was put back; the database as it was is kept as " + kept, m.found, nil
+}
+
+// restore puts the run's backup back, and remembers first which slot served.
+func (m *migration) restore(ctx context.Context) (string, error) {
+	if m.found.Served == "" {
+		obs, err := m.w.platform.Observe(ctx, m.w.env())
+		if err != nil {
+			return "", err
+		}
+		m.found.Served = obs.Active
+		if err := m.w.note(ctx, m.found); err != nil {
+			return "", err
+		}
+	}
+	return m.w.restore(ctx, m.found.Served)
 }
 
 // down takes the completed migrations down, last first.

@@ -119,7 +119,7 @@ func (e *Engine) Restore(ctx context.Context, req ship.Request, path string) (ke
 			return ship.Errorf(ship.NotFound, "ls "+filepath.Dir(path), "open backup: %w", err)
 		}
 		defer f.Close()
-		kept, err = w.db.Restore(ctx, w.fence, f)
+		kept, err = w.putBack(ctx, f, obs.Active)
 		return err
 	})
 	return kept, err

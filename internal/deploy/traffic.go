@@ -85,6 +85,10 @@ func (w *work) targets(ctx context.Context) ([]health.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	return w.targetsIn(ctx, slot)
+}
+
+func (w *work) targetsIn(ctx context.Context, slot ship.Slot) ([]health.Target, error) {
 	obs, err := w.platform.Observe(ctx, w.env())
 	if err != nil {
 		return nil, err

@@ -270,3 +270,7 @@ func text(v any) string {
 		return fmt.Sprint(v)
 	}
 }
+
+// RestoreNeedsNobody implements [database.Exclusive]: in WAL mode a process
+// that has the file open would go on writing to the one that was replaced.
+func (*DB) RestoreNeedsNobody() bool { return true }
