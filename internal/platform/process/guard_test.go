@@ -122,6 +122,19 @@ func TestA39ARunningReleaseCannotWriteToItsFolder(t *testing.T) {
 	}
 }
 
+func TestAUserWhoCannotReachTheReleaseIsToldWhichFolderIsClosed(t *testing.T) {
+	if os.Getuid() != 0 {
+		testneed.Missing(t, "root", "run the tests as root")
+	}
+	m := newMachine(t)
+	m.edit = func(s *platform.Spec) { s.Environment.Run.User = "nobody" }
+	s := m.spec(t, 1)
+	must(t, m.Upload(t.Context(), s.Release.Artifact, bytes.NewReader(m.pack(t, 1).zip)))
+	must(t, os.Chmod(filepath.Dir(m.dir), 0o700))
+	_, err := m.Prepare(t.Context(), s)
+	mustBe(t, err, ship.Failed, filepath.Dir(m.dir)+" is closed to others")
+}
+
 func TestSharedFoldersOutliveReleases(t *testing.T) {
 	m := newMachine(t)
 	m.edit = func(s *platform.Spec) { s.Environment.Run.Shared = []string{"media", "new/uploads"} }
