@@ -81,7 +81,11 @@ type product struct {
 }
 
 func (s *shop) products(w http.ResponseWriter, r *http.Request) {
-	rows, err := s.db.QueryContext(r.Context(), "SELECT id, name, price FROM products ORDER BY id LIMIT 1000")
+	query := "SELECT id, name, price FROM products ORDER BY id LIMIT 1000"
+	if s.noPrices {
+		query = "SELECT id, name, 0 FROM products ORDER BY id LIMIT 1000"
+	}
+	rows, err := s.db.QueryContext(r.Context(), query)
 	if err != nil {
 		fail(w, err)
 		return

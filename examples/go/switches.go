@@ -12,12 +12,14 @@ import (
 // holds the version in its first line and a switch in each further one:
 //
 //	health=never         /healthz always answers 503
+//	prices=none          products are read without what they cost
 //	crash_after=SECONDS  the process is killed so long after its start
 //	errors=N             every Nth request is answered with 500
 //	delay=MILLISECONDS   every answer takes so much longer
 type switches struct {
 	version    string
 	neverWell  bool
+	noPrices   bool
 	crashAfter time.Duration
 	errors     int64
 	delay      time.Duration
@@ -42,14 +44,18 @@ func readSwitches(path string) (switches, error) {
 }
 
 func (s *switches) set(line string) error {
-	name, value, _ := strings.Cut(line, "=")
-	if line == "health=never" {
+	switch line {
+	case "health=never":
 		s.neverWell = true
 		return nil
+	case "prices=none":
+		s.noPrices = true
+		return nil
 	}
+	name, value, _ := strings.Cut(line, "=")
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil || n < 1 {
-		return fmt.Errorf("a switch is name=number, or health=never")
+		return fmt.Errorf("a switch is name=number, health=never or prices=none")
 	}
 	switch name {
 	case "crash_after":
