@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/proxy"
+	"github.com/shiplock/shiplock/internal/ship"
 )
 
 // workerRestart is the pause between two starts of a worker that does not
@@ -37,15 +38,17 @@ type proxies struct {
 	applied  atomic.Int64  // revision that was put in force last
 
 	mu     sync.Mutex
-	open   map[string]*os.File // our copies of the sockets
-	worker *proxy.Control      // nil while there is none
-	alive  chan struct{}       // closed when there is a worker
+	open   map[string]*os.File                      // our copies of the sockets
+	certs  map[ship.EnvironmentID]proxy.Certificate // as they were read last
+	worker *proxy.Control                           // nil while there is none
+	given  map[string]bool                          // sockets the worker has
+	alive  chan struct{}                            // closed when there is a worker
 }
 
 func newProxies(o Options, s *stateFile) *proxies {
 	p := &proxies{
 		env: o.BaseEnv, dir: filepath.Join(o.Dir, "proxy"), state: s, log: o.Log,
-		applying: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, alive: make(chan struct{}),
+		applying: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, certs: map[ship.EnvironmentID]proxy.Certificate{}, alive: make(chan struct{}),
 	}
 	p.command = append(slices.Clone(o.WorkerCommand), p.dir)
 	return p
@@ -71,17 +74,21 @@ func (p *proxies) adopt(ctx context.Context) error {
 		p.mu.Lock()
 		p.open = files
 		p.mu.Unlock()
-		p.use(w)
+		p.use(w, files)
 		p.log.Info("took back the proxy worker", "pid", w.PID(), "listeners", slices.Sorted(maps.Keys(files)))
 		return nil
 	}
 	return nil
 }
 
-func (p *proxies) use(w *proxy.Control) {
+// use makes w the worker. It has the given sockets already.
+func (p *proxies) use(w *proxy.Control, given map[string]*os.File) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.worker = w
+	p.worker, p.given = w, map[string]bool{}
+	for name := range given {
+		p.given[name] = true
+	}
 	close(p.alive)
 }
 
@@ -153,7 +160,7 @@ func (p *proxies) run(ctx context.Context) {
 // start starts a worker on our sockets and gives it the table before anybody
 // else sees it.
 func (p *proxies) start(ctx context.Context) error {
-	t, err := tableOf(p.state.read())
+	t, err := tableOf(p.state.read(), p.certificate)
 	if err != nil {
 		return err
 	}
@@ -163,15 +170,18 @@ func (p *proxies) start(ctx context.Context) error {
 		return err
 	}
 	if len(files) > 0 {
-		// A listener whose port was lost meanwhile must not keep the others closed.
-		t.Listeners = slices.DeleteFunc(t.Listeners, func(l proxy.Listener) bool { return files[l.Name] == nil })
-		err = w.SetTable(ctx, t)
+		var missing []string // they are opened by the next change
+		for _, l := range t.Listeners {
+			if files[l.Name] == nil {
+				missing = append(missing, l.Name)
+			}
+		}
+		if err := w.SetTable(ctx, without(t, missing)); err != nil {
+			_ = w.Kill()
+			return fmt.Errorf("give the proxy worker its table: %w", err)
+		}
 	}
-	if err != nil {
-		_ = w.Kill()
-		return fmt.Errorf("give the proxy worker its table: %w", err)
-	}
-	p.use(w.Control)
+	p.use(w.Control, files)
 	p.log.Info("started a proxy worker", "pid", w.PID())
 	return nil
 }
@@ -208,23 +218,22 @@ func (p *proxies) apply(ctx context.Context) error {
 }
 
 func (p *proxies) give(ctx context.Context, w *proxy.Control) error {
-	t, err := tableOf(p.state.read())
+	t, err := tableOf(p.state.read(), p.certificate)
 	if err != nil {
 		return err
 	}
-	fresh, err := p.listen(ctx, t.Listeners)
-	if err != nil {
+	// One environment's lost port must not keep the others from being changed.
+	lost := p.openAll(ctx, t)
+	t = without(t, lost)
+	if err := p.hand(ctx, w); err != nil {
 		return err
-	}
-	if len(fresh) > 0 {
-		if err := w.AddListeners(ctx, fresh); err != nil {
-			return err
-		}
 	}
 	if err := w.SetTable(ctx, t); err != nil {
 		return err
 	}
-	p.applied.Store(t.Revision)
+	if len(lost) == 0 { // otherwise settle tries again
+		p.applied.Store(t.Revision)
+	}
 	return nil
 }
 

@@ -38,6 +38,9 @@ func (e *environment) start(ctx context.Context, f ship.Fence, spec platform.Spe
 	if err != nil {
 		return err
 	}
+	if err := e.n.proxies.reserve(ctx, spec.Environment); err != nil {
+		return err
+	}
 	if err := e.awaitDrained(ctx, slot); err != nil {
 		return err
 	}
@@ -53,10 +56,11 @@ func (e *environment) start(ctx context.Context, f ship.Fence, spec platform.Spe
 	if err := e.recordInstances(f, slot); err != nil {
 		return err
 	}
-	if err := e.launch(slot); err != nil {
+	if err := e.launch(slot); errors.Is(err, errLeaving) {
+		return err
+	} else if err != nil {
 		return errors.Join(err, e.empty(context.WithoutCancel(ctx), slot))
 	}
-	// The proxy knows the slot from now on, and its port is tried early.
 	return e.n.proxies.apply(ctx)
 }
 
@@ -80,7 +84,7 @@ func (e *environment) place(f ship.Fence, spec platform.Spec, slot ship.Slot, ve
 			return err
 		}
 		s.vacate(slot, fmt.Sprintf("run %s took it for another release", f.Run))
-		if old := s.Slots[slot]; old != nil && old.Run == f.Run && !old.Started && !old.Stopped {
+		if old := s.Slots[slot]; old != nil && old.Run == f.Run && !old.Started && !old.Stopped && old.Spec.Release.Artifact.Digest == spec.Release.Artifact.Digest {
 			old.Spec = spec // the same Start again, after a crash: its setup is found again
 			return nil
 		}

@@ -25,22 +25,103 @@ func (p *proxies) keepOnly(used []proxy.Listener) map[string]*os.File {
 	return maps.Clone(p.open)
 }
 
-// listen opens the sockets that are not open yet and returns them.
-func (p *proxies) listen(ctx context.Context, want []proxy.Listener) (map[string]*os.File, error) {
+// listen opens a socket unless it is open.
+func (p *proxies) listen(ctx context.Context, name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh := map[string]*os.File{}
-	for _, l := range want {
-		if p.open[l.Name] != nil {
-			continue
-		}
-		f, err := listen(ctx, l.Name)
-		if err != nil {
-			return nil, ship.Errorf(ship.Failed, "stop what has the port, or change listen in shiplock.yaml", "listen on %s: %w", l.Name, err)
-		}
-		p.open[l.Name], fresh[l.Name] = f, f
+	if p.open[name] != nil {
+		return nil
 	}
-	return fresh, nil
+	f, err := listen(ctx, name)
+	if err != nil {
+		return ship.Errorf(ship.Failed, "stop what has the port, or change listen in shiplock.yaml", "listen on %s: %w", name, err)
+	}
+	p.open[name] = f
+	return nil
+}
+
+// reserve sees to it that an environment's requests can arrive, before
+// anything of it is started.
+func (p *proxies) reserve(ctx context.Context, env ship.Environment) error {
+	if env.Route.TLS != nil {
+		if _, err := certificate(env); err != nil {
+			return err
+		}
+	}
+	for _, name := range env.Route.Listen {
+		if err := p.listen(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openAll opens the table's sockets and names those that cannot be.
+func (p *proxies) openAll(ctx context.Context, t proxy.Table) (lost []string) {
+	for _, l := range t.Listeners {
+		if err := p.listen(ctx, l.Name); err != nil {
+			p.log.Error("requests cannot arrive", "listener", l.Name, "error", err)
+			lost = append(lost, l.Name)
+		}
+	}
+	return lost
+}
+
+// hand gives the worker the sockets it does not have yet.
+func (p *proxies) hand(ctx context.Context, w *proxy.Control) error {
+	p.mu.Lock()
+	fresh := map[string]*os.File{}
+	for name, f := range p.open {
+		if !p.given[name] {
+			fresh[name] = f
+		}
+	}
+	p.mu.Unlock()
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := w.AddListeners(ctx, fresh); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.worker == w {
+		for name := range fresh {
+			p.given[name] = true
+		}
+	}
+	return nil
+}
+
+// without returns the table without listeners that are not open.
+func without(t proxy.Table, lost []string) proxy.Table {
+	if len(lost) == 0 {
+		return t
+	}
+	isLost := func(name string) bool { return slices.Contains(lost, name) }
+	t.Listeners = slices.DeleteFunc(slices.Clone(t.Listeners), func(l proxy.Listener) bool { return isLost(l.Name) })
+	t.Environments = slices.Clone(t.Environments)
+	for i := range t.Environments {
+		t.Environments[i].Listen = slices.DeleteFunc(slices.Clone(t.Environments[i].Listen), isLost)
+	}
+	return t
+}
+
+// certificate reads an environment's certificate. While it cannot be read, as
+// in the middle of its renewal, the one before is used.
+func (p *proxies) certificate(env ship.Environment) (proxy.Certificate, error) {
+	c, err := certificate(env)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.certs[env.ID] = c
+		return c, nil
+	}
+	if old, ok := p.certs[env.ID]; ok {
+		p.log.Warn("a certificate cannot be read, the one before is used", "environment", env.ID.String(), "error", err)
+		return old, nil
+	}
+	return c, err
 }
 
 func listen(ctx context.Context, name string) (*os.File, error) {

@@ -15,8 +15,9 @@ import (
 // for, so that it is let go by the end of the hold and not sent away by its own.
 const holdMargin = 2 * time.Second
 
-// tableOf is the state as the proxy has to know it.
-func tableOf(s *state) (proxy.Table, error) {
+// tableOf is the state as the proxy has to know it. Certificates are asked of
+// certify.
+func tableOf(s *state, certify func(ship.Environment) (proxy.Certificate, error)) (proxy.Table, error) {
 	t := proxy.Table{Revision: s.Revision}
 	listeners := map[string]*proxy.Listener{}
 	for _, key := range sortedKeys(s.Environments) {
@@ -34,7 +35,7 @@ func tableOf(s *state) (proxy.Table, error) {
 			if env.Route.TLS == nil {
 				continue
 			}
-			c, err := certificate(env)
+			c, err := certify(env)
 			if err != nil {
 				return t, err
 			}

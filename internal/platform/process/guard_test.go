@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -249,4 +250,22 @@ func number(t *testing.T, path string) int {
 	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	must(t, err)
 	return n
+}
+
+func TestAPortThatIsTakenFailsTheStartAndNothingElse(t *testing.T) {
+	m := newMachine(t)
+	f := m.acquire(t, "run-1")
+	m.deploy(t, f, 1, ship.Blue, ship.Limits{})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	m.edit = func(s *platform.Spec) {
+		s.Environment.Route.Listen = append(s.Environment.Route.Listen, taken.Addr().String())
+	}
+	s, _ := m.prepare(t, 2)
+	mustBe(t, m.Start(t.Context(), f, s, ship.Green), ship.Failed, taken.Addr().String())
+	m.answers(t, "release 1")
+	m.edit = nil
+	m.deploy(t, f, 2, ship.Green, ship.Limits{})
+	m.answers(t, "release 2")
 }
