@@ -117,7 +117,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		list, err := s.Store.Events(r.Context(), id, after)
+		list, err := s.Store.Events(r.Context(), run.ID, after)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,10 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &in); err != nil {
 		return err
 	}
-	id := r.PathValue("id")
+	run, err := s.Store.Run(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
 	sig := ship.Signal{Name: in.Name, By: in.By}
 	switch in.Name {
 	case "cancel", "resume":
@@ -155,13 +158,9 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return ship.Errorf(ship.Invalid, "", "no signal %q", in.Name)
 	}
-	if err := s.Store.Signal(r.Context(), id, sig); err != nil {
+	if err := s.Store.Signal(r.Context(), run.ID, sig); err != nil {
 		return err
 	}
-	s.Start(id)
-	run, err := s.Store.Run(r.Context(), id)
-	if err != nil {
-		return err
-	}
+	s.Start(run.ID)
 	return write(w, run)
 }
