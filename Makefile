@@ -23,7 +23,7 @@ fmt: ## format as the linters want it
 check: format-check vet arch test ## everything a submission must pass
 
 format-check:
-	@unformatted="$$(gofmt -l cmd internal)"; if [ -n "$$unformatted" ]; then \
+	@unformatted="$$(gofmt -l cmd internal e2e examples)"; if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 
 vet:
