@@ -24,7 +24,13 @@ func (d *doctor) database(ctx context.Context, env ship.Environment) (out findin
 	if env.Database == nil {
 		return nil
 	}
-	db, err := d.openDatabase(env)
+	r, url, err := databaseURL(env)
+	if err != nil { // the check of the secrets has said why
+		out.add("database", warn, "", "it was not asked: its URL cannot be resolved")
+		return out
+	}
+	deps := plugin.Deps{Log: slog.New(slog.DiscardHandler), DataDir: d.data, Resolve: r.Resolve}
+	db, err := builtin.Databases().Open(env.Database.Kind, database.Config{URL: url, Dir: d.file.Dir, LockTimeout: checkTimeout}, deps)
 	if err == nil {
 		defer db.Close()
 		err = db.Ping(ctx)
@@ -49,21 +55,18 @@ func (d *doctor) database(ctx context.Context, env ship.Environment) (out findin
 	return out
 }
 
-func (d *doctor) openDatabase(env ship.Environment) (database.Database, error) {
+// databaseURL returns the URL with the role that migrates, and what resolved it.
+func databaseURL(env ship.Environment) (*config.Resolver, ship.Secret, error) {
 	r, err := config.NewResolver(env.SecretsFile, config.Lookup)
 	if err != nil {
-		return nil, err
+		return nil, ship.Secret{}, err
 	}
 	url := env.Database.MigrateURL
 	if url == "" {
 		url = env.Database.URL
 	}
 	secret, err := r.Resolve(url)
-	if err != nil {
-		return nil, err
-	}
-	deps := plugin.Deps{Log: slog.New(slog.DiscardHandler), DataDir: d.data, Resolve: r.Resolve}
-	return builtin.Databases().Open(env.Database.Kind, database.Config{URL: secret, Dir: d.file.Dir, LockTimeout: checkTimeout}, deps)
+	return r, secret, err
 }
 
 // postgresRights asks whether the role may change the schema.

@@ -259,7 +259,7 @@ func otherMigrations(s *scan) bool {
 		{"npm:sequelize-cli", "Sequelize", "npx sequelize db:migrate"}, {"gem:rails", "Rails", "bin/rails db:migrate"},
 	} {
 		if at, ok := s.dep(r.mark); ok {
-			s.note(at, "migrations of %s: shiplock has no adapter of its own; tell it what \"%s\" does under migrations with tool: command", r.name, r.command)
+			s.note(at, "migrations of %s have no adapter of their own: give what \"%s\" does step by step under migrations, with tool: command and its settings list, up, down and files", r.name, r.command)
 			return true
 		}
 	}
