@@ -1,3 +1,4 @@
+-- shiplock: phase=expand reason="adds a column, and misbehaves on purpose"
 -- +goose NO TRANSACTION
 -- +goose Up
 ALTER TABLE orders ADD COLUMN note TEXT;

@@ -1,2 +1,3 @@
+-- shiplock: phase=backfill reason="version 1 shows whatever price is there"
 -- +goose Up
-UPDATE products SET price = price / 100 * 100;
+UPDATE products SET price = price / 1000 * 1000;
