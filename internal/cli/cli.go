@@ -39,7 +39,11 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 
 // fail prints an error and the next command to type.
 func (s *session) fail(err error) {
-	fmt.Fprintln(s.err, "shiplock: "+mask.Terminal(err.Error()))
+	prefix := "shiplock: "
+	if _, ok := errors.AsType[config.Errors](err); ok {
+		prefix = "" // it begins with file, line and column
+	}
+	fmt.Fprintln(s.err, prefix+mask.Terminal(err.Error()))
 	if hint := ship.HintOf(err); hint != "" {
 		fmt.Fprintln(s.err, "Next: "+mask.Terminal(hint))
 	}
@@ -101,8 +105,11 @@ func (s *session) root() *cobra.Command {
 		Long: "shiplock takes one immutable release from development to production, migrates the database in\n" +
 			"phases that the old and the new code can both live with, moves traffic without losing a request,\n" +
 			"watches, and takes back code and schema when the evidence says so.",
-		SilenceUsage: true, SilenceErrors: true,
+		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
 		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			if s.output != "text" && s.output != "json" {
+				return usage{fmt.Errorf("unknown output format %q, known are text and json", s.output)}
+			}
 			s.data, err = s.env.DataDirectory(s.data)
 			return err
 		},
@@ -117,7 +124,8 @@ func (s *session) root() *cobra.Command {
 	f.StringVarP(&s.output, "output", "o", "text", "output `format`: text or json")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "print no progress")
 	f.BoolVar(&s.noColor, "no-color", s.env.NoColor, "print no colours")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	root.Args = unknownCommand
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage{fmt.Errorf("%w\nUsage: %s", err, c.UseLine())} })
 	root.AddCommand(
 		s.initCommand(), s.doctorCommand(), s.configCommand(),
 		s.upCommand(), s.deployCommand(), s.planCommand(), s.rollbackCommand(),
@@ -145,4 +153,16 @@ func strictArgs(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		strictArgs(sub)
 	}
+}
+
+// unknownCommand refuses what is no command, with those that may be meant.
+func unknownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w, did you mean %s?", err, near[0])
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -134,6 +135,9 @@ func (s *session) pack(ctx context.Context, cl *client.Client, file *config.File
 // packTo writes the folder's artifact to w.
 func (s *session) packTo(ctx context.Context, file *config.File, env ship.Environment, w io.Writer) (ship.Artifact, error) {
 	o := release.PackOptions{Dir: file.Dir, App: file.App, Exclude: file.Exclude}
+	if rel, err := filepath.Rel(file.Dir, env.SecretsFile); err == nil && env.SecretsFile != "" && filepath.IsLocal(rel) {
+		o.Exclude = append(o.Exclude[:len(o.Exclude):len(o.Exclude)], "/"+filepath.ToSlash(rel)) // never part of a release
+	}
 	if env.Migrate != nil {
 		tool, err := builtin.Tools().Open(env.Migrate.Tool, plugin.Deps{Log: s.logger()})
 		if err != nil {
