@@ -6,14 +6,26 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/notify"
+	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
+// holdEvidence says when a hold ends by itself.
+type holdEvidence struct {
+	Until time.Time `json:"until"`
+}
+
 // hold stops admitting requests and waits until none is under way. The bound
-// is the platform's: when it is over the queue is let go whatever we do.
+// is the platform's: when it is over the hold ends whatever we do.
 func hold(ctx context.Context, w *work) (string, any, error) {
 	budget := w.run.Request.Environment.Hold
+	ev := holdEvidence{Until: time.Now().Add(budget)}
+	if !w.evidence(plan.Hold, &ev) {
+		if err := w.note(ctx, ev); err != nil {
+			return "", nil, err
+		}
+	}
 	err := w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Holding, For: budget})
 	if err != nil {
 		return "", nil, err
@@ -21,11 +33,28 @@ func hold(ctx context.Context, w *work) (string, any, error) {
 	if err := w.platform.StopWorkers(ctx, w.fence, w.env()); err != nil {
 		return "", nil, err
 	}
-	took, err := w.idle(ctx, budget/2)
+	took, err := w.idle(ctx, budget/4)
 	if err != nil {
 		return "", nil, err
 	}
-	return fmt.Sprintf("requests wait; the old release was idle after %s", took), nil, nil
+	return fmt.Sprintf("requests wait; the old release was idle after %s", took), ev, nil
+}
+
+// left tells how much of the hold may still be used when a share of the whole
+// is to remain, and whether there is a hold at all.
+func (w *work) left(share float64) (time.Duration, bool) {
+	var ev holdEvidence
+	if !w.evidence(plan.Hold, &ev) {
+		return 0, false
+	}
+	reserve := time.Duration(share * float64(w.run.Request.Environment.Hold))
+	return time.Until(ev.Until) - reserve, true
+}
+
+// closeBehind has a hold that is not ended in time end in maintenance: from
+// now on the schema may no longer fit the release the requests would go to.
+func (w *work) closeBehind(ctx context.Context) error {
+	return w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Holding, For: w.run.Request.Environment.Hold, Then: ship.Maintenance})
 }
 
 // idle waits until no request is under way on the active slot.

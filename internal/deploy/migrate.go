@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,8 +69,13 @@ func doMigrate(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	defer end()
+	if _, held := w.left(0); held {
+		if err := w.closeBehind(ctx); err != nil {
+			return "", m.found, err
+		}
+	}
 	for i, id := range m.params.IDs {
-		if err := w.cancelRequested(ctx); err != nil {
+		if err := errors.Join(w.cancelRequested(ctx), m.inTime()); err != nil {
 			return "", m.found, err
 		}
 		w.progress(ctx)(fmt.Sprintf("%s (%d of %d)", id, i+1, len(m.params.IDs)))
@@ -81,6 +87,22 @@ func doMigrate(ctx context.Context, w *work) (string, any, error) {
 		}
 	}
 	return strings.Join(m.found.Completed, ", "), m.found, nil
+}
+
+// inTime bounds the next migration by what is left of a hold: half of the whole
+// is kept for the release to become healthy, or for the way back.
+func (m *migration) inTime() error {
+	left, held := m.w.left(0.5)
+	if !held {
+		return nil
+	}
+	if left <= 0 {
+		return ship.Errorf(ship.MigrationFailed, "raise hold, or use --accept maintenance", "the hold of %s is too short for the migration", m.w.run.Request.Environment.Hold)
+	}
+	if m.project.Timeout <= 0 || left < m.project.Timeout {
+		m.project.Timeout = left
+	}
+	return nil
 }
 
 // apply brings one migration to its end.

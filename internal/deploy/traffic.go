@@ -136,6 +136,9 @@ func healthy(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	h := w.run.Request.Environment.Health
+	if left, held := w.left(0.25); held {
+		h.GiveUp = max(min(h.GiveUp, left), time.Second) // the rest is for the way back
+	}
 	begun := time.Now()
 	err = health.Wait(ctx, targets, health.Settings{HealthyAfter: h.HealthyAfter, Every: h.Every, GiveUp: h.GiveUp, Exited: w.gone(ctx)}, w.progress(ctx))
 	if err != nil {

@@ -98,12 +98,15 @@ func (e *environment) letGo(ctx context.Context, held modeState) error {
 			return errUnchanged
 		}
 		s.Mode = modeState{Mode: ship.Serving}
+		if held.Then == ship.Maintenance {
+			s.Mode = modeState{Mode: ship.Maintenance, For: time.Minute}
+		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
-	e.n.Log.Warn("a hold reached its bound, requests are let go", "environment", e.id.String(), "bound", held.For)
+	e.n.Log.Warn("a hold reached its bound", "environment", e.id.String(), "bound", held.For, "then", held.Then)
 	return e.n.proxies.apply(ctx)
 }
 

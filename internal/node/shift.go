@@ -86,6 +86,9 @@ func (e *environment) setMode(ctx context.Context, f ship.Fence, m platform.Mode
 	if m.Mode == ship.Holding && m.For <= 0 {
 		return ship.Errorf(ship.Invalid, "", "a hold needs a bound")
 	}
+	if m.Then != "" && m.Then != ship.Serving && m.Then != ship.Maintenance {
+		return ship.Errorf(ship.Invalid, "", "a hold cannot end in %q", m.Then)
+	}
 	unlock, err := e.traffic.take(ctx)
 	if err != nil {
 		return err
@@ -95,13 +98,17 @@ func (e *environment) setMode(ctx context.Context, f ship.Fence, m platform.Mode
 		if err := s.admit(f); err != nil {
 			return err
 		}
-		if s.Mode.Mode == m.Mode && s.Mode.For == m.For && s.Mode.Text == m.Text {
-			return errUnchanged // a hold asked for again does not last longer
-		}
-		s.Mode = modeState{Mode: m.Mode, For: m.For, Text: m.Text}
+		mode := modeState{Mode: m.Mode, For: m.For, Text: m.Text, Then: m.Then}
 		if m.Mode == ship.Holding {
-			s.Mode.Until = time.Now().Add(m.For)
+			mode.Until = time.Now().Add(m.For)
 		}
+		if s.Mode.Mode == m.Mode && s.Mode.For == m.For {
+			mode.Until = s.Mode.Until // a hold asked for again does not last longer
+		}
+		if mode == s.Mode {
+			return errUnchanged
+		}
+		s.Mode = mode
 		return nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {

@@ -62,6 +62,7 @@ type modeState struct {
 	Until time.Time     `json:"until,omitzero"` // end of a hold
 	For   time.Duration `json:"for,omitempty"`
 	Text  string        `json:"text,omitempty"`
+	Then  ship.Mode     `json:"then,omitempty"` // what a hold ends in that nobody ended
 }
 
 // slotState is a release in a slot. It stays when the slot is stopped, so that

@@ -124,6 +124,11 @@ type ModeChange struct {
 	Mode ship.Mode     `json:"mode"`
 	For  time.Duration `json:"for"`            // bound of a hold, after which requests are let go; Retry-After of a maintenance page
 	Text string        `json:"text,omitempty"` // of the maintenance page
+	// Then is the mode a hold ends in when nobody ended it in time: Serving
+	// lets the requests go, which is the default; Maintenance refuses them,
+	// because the schema no longer fits the release that would get them. It
+	// may be changed during a hold, whose bound stays as it was.
+	Then ship.Mode `json:"then,omitempty"`
 }
 
 // LogQuery says which log lines are wanted.
