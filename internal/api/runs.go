@@ -73,6 +73,9 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.promoted(r.Context(), req); err != nil {
+		return err
+	}
 	opening := ship.Plan{Schema: ship.PlanSchema, Environment: req.Environment.ID, Verb: req.Verb, To: req.Release, Steps: plan.Opening()}
 	run, err := s.Store.AddRun(r.Context(), req, opening)
 	if err != nil {
@@ -80,6 +83,26 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Start(run.ID)
 	return write(w, run)
+}
+
+// promoted refuses a release that has not served where the environment's
+// releases come from: what goes up is what was proven below.
+func (s *server) promoted(ctx context.Context, req ship.Request) error {
+	after := req.Environment.After
+	if after == "" || req.Verb == ship.VerbRollback {
+		return nil
+	}
+	below, err := s.Store.DeployedIn(ctx, ship.EnvironmentID{App: req.Environment.ID.App, Name: after})
+	if err != nil {
+		return err
+	}
+	for _, d := range below {
+		if d.Release == req.Release.Number {
+			return nil
+		}
+	}
+	return ship.Errorf(ship.Refused, fmt.Sprintf("shiplock deploy %s --release v%d", after, req.Release.Number),
+		"v%d has not served %s, which %s comes after", req.Release.Number, after, req.Environment.ID.Name)
 }
 
 func (s *server) runs(w http.ResponseWriter, r *http.Request) error {

@@ -68,6 +68,9 @@ func (s *session) deployCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := onBranch(ctx, file.Dir, env, rel.Artifact); err != nil {
+					return err
+				}
 				return s.runAndFollow(ctx, cl, wire.NewRun{Verb: ship.VerbDeploy, Environment: env, Release: rel.Number, By: s.who(), Reason: d.reason, Options: opts}, d.noWait)
 			})
 		},
