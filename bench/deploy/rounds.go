@@ -129,4 +129,3 @@ func laps(j wire.Journal, begun, ended time.Time) ([]lap, error) {
 	}
 	return append(parts, lap{partBetween, between}, lap{partAfter, ended.Sub(last)}), nil
 }
-

@@ -1,0 +1,93 @@
+// Command proxy measures the proxy worker beside nginx: the same backend, the
+// same load by wrk, turn by turn on one machine. Only ratios of one round mean
+// anything. It runs the real program's worker process and hands it a table; it
+// refuses to know how a request is forwarded.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	rounds      int
+	connections int
+	length      time.Duration
+	output      string
+	binary      string
+	profile     string
+	worker      string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench/proxy:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string, errOut io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("proxy", flag.ContinueOnError)
+	f.SetOutput(errOut)
+	f.IntVar(&o.rounds, "rounds", 7, "measure so `many` interleaved rounds")
+	f.IntVar(&o.connections, "connections", 64, "load with so `many` connections")
+	f.DurationVar(&o.length, "for", 5*time.Second, "load for so `long` each time")
+	f.StringVar(&o.output, "o", "text", "`format`: text, which is Markdown, or json")
+	f.StringVar(&o.binary, "shiplock", "", "measure this `program` instead of building one")
+	f.StringVar(&o.profile, "profile", "", "load the proxy once and write its CPU profile to this `file`, instead")
+	f.StringVar(&o.worker, "worker", "", "be the worker with control sockets in this `folder`; used by -profile")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.rounds < 1 || o.connections < 1 || o.length < time.Second || o.output != "text" && o.output != "json" || f.NArg() > 0 {
+		return o, errors.New("want -rounds and -connections above 0, -for of a second or more, -o text or json, and no arguments")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	o, err := parse(args, errOut)
+	if err != nil {
+		return err
+	}
+	if o.worker != "" {
+		return profiledWorker(ctx, o)
+	}
+	dir, err := os.MkdirTemp("", "slb-") // short, for the sockets in it
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	c, err := newChain(ctx, o, dir)
+	defer func() { err = errors.Join(err, c.stop(context.WithoutCancel(ctx))) }()
+	if err != nil {
+		return err
+	}
+	if o.profile != "" {
+		a, err := wrk(ctx, c.shiplock, o.connections, o.length)
+		fmt.Fprintf(errOut, "%.0f requests a second while profiled\n", a.rate)
+		return err
+	}
+	r, err := c.measure(ctx, o, errOut)
+	if err != nil {
+		return err
+	}
+	if o.output == "json" {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	return r.markdown(out)
+}
