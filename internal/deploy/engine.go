@@ -120,8 +120,11 @@ func (e *Engine) Carry(ctx context.Context, id string) (ship.Result, error) {
 	}
 	defer w.close()
 	if err := w.claim(ctx); err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return run.Result, ctx.Err()
+		case takenOver(ctx, err):
+			return w.superseded(ctx, err)
 		}
 		return e.failEarly(ctx, run, err)
 	}
@@ -218,7 +221,7 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 	}
 	w.seq, w.current = seq, s
 	if before != nil && before.State == ship.StepFailed {
-		return &ship.Error{Kind: ship.Internal, Err: errors.New(before.Error)}
+		return before.Failure()
 	}
 	if before != nil && before.State == ship.StepStarted && impl.observe != nil {
 		done, err := impl.observe(ctx, w)
@@ -282,7 +285,7 @@ func (w *work) stepFailed(ctx context.Context, err error, evidence any) error {
 		}
 		return err
 	}
-	safe := errors.New(w.mask.String(err.Error()))
+	safe := ship.Errorf(ship.KindOf(err), ship.HintOf(err), "%s", w.mask.String(err.Error()))
 	if jerr := w.e.Journal.Settle(ctx, w.run.ID, w.seq, ship.StepFailed, evidence, safe, nil); jerr != nil {
 		return jerr
 	}

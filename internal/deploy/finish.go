@@ -121,7 +121,7 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 	if r.Kind == ship.Internal || r.Kind == ship.Unreachable && r.Step != plan.Preflight {
 		r.Kind = ship.Failed
 	}
-	if errors.Is(failure, errCancelled) {
+	if r.Kind == ship.Interrupted {
 		r.Status = ship.Aborted
 	}
 	r.Reason = w.mask.String(failure.Error())
@@ -209,11 +209,7 @@ func (w *work) undoStep(ctx context.Context, seq int) error {
 		w.event(ctx, ship.EventNote, fmt.Sprintf("%s could not be taken back: %v", s.Name, err), nil)
 		return fmt.Errorf("take back %s: %w", s.Name, err)
 	}
-	var was error
-	if entry.Error != "" {
-		was = errors.New(entry.Error)
-	}
-	if err := w.e.Journal.Settle(ctx, w.run.ID, seq, ship.StepUndone, evidence, was, nil); err != nil {
+	if err := w.e.Journal.Settle(ctx, w.run.ID, seq, ship.StepUndone, evidence, entry.Failure(), nil); err != nil {
 		return err
 	}
 	if text != "" {

@@ -123,6 +123,9 @@ func (w *work) claim(ctx context.Context) error {
 		}
 	}
 	f, err := w.platform.Acquire(ctx, w.env(), c)
+	if ship.KindOf(err) == ship.Locked && w.run.Epoch != 0 {
+		return ship.Errorf(ship.Fenced, ship.HintOf(err), "claim %s again: %w", w.env(), err)
+	}
 	if err != nil {
 		return fmt.Errorf("claim %s: %w", w.env(), err)
 	}

@@ -64,8 +64,18 @@ type Entry struct {
 	Epoch     int64           `json:"epoch"`
 	Evidence  json.RawMessage `json:"evidence,omitempty"`
 	Error     string          `json:"error,omitempty"`
+	Kind      Kind            `json:"kind,omitempty"` // of the error
+	Hint      string          `json:"hint,omitempty"` // of the error
 	StartedAt time.Time       `json:"started_at"`
 	EndedAt   time.Time       `json:"ended_at"`
+}
+
+// Failure returns why the step failed, as it was recorded; nil when it did not.
+func (e Entry) Failure() error {
+	if e.Error == "" {
+		return nil
+	}
+	return Errorf(e.Kind, e.Hint, "%s", e.Error)
 }
 
 // A Signal is a word from outside to a run: buffered until it is taken, and

@@ -13,7 +13,7 @@ import (
 
 // Journal returns a run's entries in the order of its plan.
 func (s *Store) Journal(ctx context.Context, run string) ([]ship.Entry, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, name, state, attempt, epoch, evidence, error, started_at, ended_at FROM steps WHERE run = ? ORDER BY seq`, run)
+	rows, err := s.db.QueryContext(ctx, `SELECT seq, name, state, attempt, epoch, evidence, error, kind, hint, started_at, ended_at FROM steps WHERE run = ? ORDER BY seq`, run)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
@@ -22,7 +22,7 @@ func (s *Store) Journal(ctx context.Context, run string) ([]ship.Entry, error) {
 	for rows.Next() {
 		var e ship.Entry
 		var evidence, started, ended string
-		if err := rows.Scan(&e.Seq, &e.Name, &e.State, &e.Attempt, &e.Epoch, &evidence, &e.Error, &started, &ended); err != nil {
+		if err := rows.Scan(&e.Seq, &e.Name, &e.State, &e.Attempt, &e.Epoch, &evidence, &e.Error, &e.Kind, &e.Hint, &started, &ended); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
 		if evidence != "" {
@@ -49,17 +49,18 @@ func (s *Store) Intend(ctx context.Context, run string, seq int, name string, st
 // Settle records how a step ended, with what it found. A plan that is not nil
 // replaces the run's plan in the same transaction.
 func (s *Store) Settle(ctx context.Context, run string, seq int, state ship.StepState, evidence any, failure error, plan *ship.Plan) error {
-	text, detail := "", ""
+	var text, hint, detail string
+	var kind ship.Kind
 	if failure != nil {
-		text = failure.Error()
+		text, kind, hint = failure.Error(), ship.KindOf(failure), ship.HintOf(failure)
 	}
 	if evidence != nil {
 		detail = encode(evidence)
 	}
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE steps SET state = ?, error = ?, ended_at = ?,
+		if _, err := tx.ExecContext(ctx, `UPDATE steps SET state = ?, error = ?, kind = ?, hint = ?, ended_at = ?,
 			evidence = CASE WHEN ? = '' THEN evidence ELSE ? END WHERE run = ? AND seq = ?`,
-			state, text, formatTime(time.Now()), detail, detail, run, seq); err != nil {
+			state, text, kind, hint, formatTime(time.Now()), detail, detail, run, seq); err != nil {
 			return err
 		}
 		if plan == nil {
