@@ -20,7 +20,7 @@ func (s *Store) Signal(ctx context.Context, run string, sig ship.Signal) error {
 		return ship.Errorf(ship.Invalid, "shiplock explain "+run, "run %s has ended: %s", run, r.Status)
 	}
 	if _, err := s.db.ExecContext(ctx, `INSERT INTO signals (run, name, data, actor, at) VALUES (?,?,?,?,?)`,
-		run, sig.Name, sig.Data, sig.By, formatTime(time.Now())); err != nil {
+		r.ID, sig.Name, sig.Data, sig.By, formatTime(time.Now())); err != nil {
 		return fmt.Errorf("signal %s: %w", run, err)
 	}
 	s.wake.all()
