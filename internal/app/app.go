@@ -130,6 +130,16 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 	g.Go(func() error { return a.node.Run(ctx) })
 	g.Go(func() error { return a.runs.Run(ctx) })
 	g.Go(func() error { return a.serve(ctx, l) })
+	if err := a.takeUp(ctx); err != nil {
+		return err
+	}
+	ready()
+	return g.Wait()
+}
+
+// takeUp has the runs carried on that an earlier owner of the state left. Those
+// that wait for a person go on waiting.
+func (a *App) takeUp(ctx context.Context) error {
 	open, err := a.store.Runs(ctx, ship.RunFilter{Open: true})
 	if err != nil {
 		return err
@@ -139,8 +149,7 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 			a.runs.start(r.ID)
 		}
 	}
-	ready()
-	return g.Wait()
+	return nil
 }
 
 // listen opens a socket only its owner can connect to. A socket that a dead

@@ -9,7 +9,9 @@ import (
 )
 
 // Local runs a server without a socket for as long as f lasts: the same engine
-// in the caller's own process. f is handed a way to connect to it.
+// in the caller's own process. f is handed a way to connect to it. Runs that an
+// earlier owner of the state left are carried on meanwhile; one that f does not
+// wait for is left to the next.
 func Local(ctx context.Context, o Options, f func(ctx context.Context, dial func(context.Context) (net.Conn, error)) error) error {
 	a, err := Open(ctx, o)
 	if err != nil {
@@ -28,7 +30,9 @@ func Local(ctx context.Context, o Options, f func(ctx context.Context, dial func
 		_ = srv.Serve(pipe)
 		return nil
 	})
-	err = f(ctx, pipe.dial)
+	if err = a.takeUp(ctx); err == nil {
+		err = f(ctx, pipe.dial)
+	}
 	cancel()
 	_ = srv.Close()
 	_ = g.Wait()

@@ -114,8 +114,30 @@ func (s *session) local(ctx context.Context, f func(context.Context, *client.Cli
 	return app.Local(ctx, o, func(ctx context.Context, dial func(context.Context) (net.Conn, error)) error {
 		c := client.Over("this process", dial)
 		defer c.Close()
+		if err := s.finishLeft(ctx, c); err != nil {
+			return err
+		}
 		return f(ctx, c)
 	})
+}
+
+// finishLeft waits for the runs that an earlier process with this state was
+// killed in: nobody else would carry them on.
+func (s *session) finishLeft(ctx context.Context, c *client.Client) error {
+	runs, err := c.Runs(ctx, "", "", 0)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.Status.Ended() || r.Status == ship.Paused {
+			continue
+		}
+		s.say("! finishing run %s, which was left under way", r.ID)
+		if _, err := c.Follow(ctx, r.ID, 0, func(ship.Event) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nodeHere tells whether a node has been run with our data.

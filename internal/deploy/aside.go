@@ -44,7 +44,11 @@ func (w *work) startAgain(ctx context.Context, slot ship.Slot) error {
 		return err
 	}
 	spec := platform.Spec{Environment: old.Settings, Release: rel}
-	if spec.Vars, err = w.vars(old.Settings); err != nil {
+	r, err := w.e.Resolver(old.Settings)
+	if err != nil {
+		return err
+	}
+	if spec.Vars, err = Variables(old.Settings, r); err != nil {
 		return err
 	}
 	if err := w.platform.Start(ctx, w.fence, spec, slot); err != nil {
@@ -59,26 +63,4 @@ func (w *work) startAgain(ctx context.Context, slot ship.Slot) error {
 		return fmt.Errorf("start v%d again: %w", rel.Number, err)
 	}
 	return w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot, Drain: old.Settings.Drain})
-}
-
-// vars resolves the environment variables of a release's processes.
-func (w *work) vars(env ship.Environment) (map[string]ship.Secret, error) {
-	r, err := w.e.Resolver(env)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]ship.Secret{}
-	values := map[string]ship.Value{}
-	if env.Database != nil {
-		values["DATABASE_URL"] = env.Database.URL
-	}
-	for name, v := range env.Vars {
-		values[name] = v
-	}
-	for name, v := range values {
-		if out[name], err = r.Resolve(v); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

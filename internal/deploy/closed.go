@@ -130,39 +130,31 @@ func tellAll(ctx context.Context, w *work) (string, any, error) {
 // tell notifies those who asked to hear of such an end. What goes wrong is a
 // note: the result stands.
 func (w *work) tell(ctx context.Context, r ship.Result) []string {
-	topic := "success"
-	switch {
-	case r.Kind == ship.RolledBack:
-		topic = "rollback"
-	case r.Status != ship.Passed:
-		topic = "failure"
-	}
-	m := notify.Message{Topic: topic, Title: fmt.Sprintf("%s v%d: %s", r.Environment, r.Candidate, topic), Result: r}
+	m := notify.Message{Topic: topic(r), Title: fmt.Sprintf("%s v%d: %s", r.Environment, r.Candidate, topic(r)), Result: r}
 	var notes []string
+	var receivers []notify.Receiver
 	for _, n := range w.run.Request.Environment.Notify {
-		if len(n.On) > 0 && !contains(n.On, topic) {
+		opened, err := w.e.Plugins.Notifier(n.Plugin, w.resolver)
+		if err != nil {
+			notes = append(notes, "notifier "+n.Plugin.Kind+": "+w.mask.String(err.Error()))
 			continue
 		}
-		if err := w.tellOne(ctx, n.Plugin, m); err != nil {
-			notes = append(notes, "notifier "+n.Plugin.Kind+": "+w.mask.String(err.Error()))
+		receivers = append(receivers, notify.Receiver{Kind: n.Plugin.Kind, Notifier: opened, On: n.On})
+	}
+	for _, d := range notify.Dispatch(ctx, receivers, m) {
+		if d.Err != nil {
+			notes = append(notes, fmt.Sprintf("notifier %s was not told in %d tries: %s", d.Kind, d.Tries, w.mask.String(d.Err.Error())))
 		}
 	}
 	return notes
 }
 
-func (w *work) tellOne(ctx context.Context, p ship.Plugin, m notify.Message) error {
-	n, err := w.e.Plugins.Notifier(p, w.resolver)
-	if err != nil {
-		return err
+func topic(r ship.Result) string {
+	switch {
+	case r.Kind == ship.RolledBack:
+		return notify.TopicRollback
+	case r.Status != ship.Passed:
+		return notify.TopicFailure
 	}
-	return n.Notify(ctx, m)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return notify.TopicSuccess
 }

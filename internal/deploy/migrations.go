@@ -65,11 +65,7 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 	if err != nil {
 		return migrate.Project{}, nil, err
 	}
-	direct := env.Database.MigrateURL
-	if direct == "" {
-		direct = env.Database.URL
-	}
-	url, err := w.resolver.Resolve(direct)
+	url, err := w.resolver.Resolve(env.Database.Direct())
 	if err != nil {
 		return migrate.Project{}, nil, errors.Join(err, closeTree())
 	}

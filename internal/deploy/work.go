@@ -50,36 +50,20 @@ func (e *Engine) open(ctx context.Context, run ship.Run) (*work, error) {
 	if w.platform, err = e.Plugins.Platform(env.Platform); err != nil {
 		return nil, err
 	}
-	var secrets []ship.Secret
-	resolve := func(v ship.Value) ship.Secret {
-		s, rerr := w.resolver.Resolve(v)
-		if rerr != nil {
-			err = errors.Join(err, rerr)
-		}
-		if s.Reveal() != string(v) {
-			secrets = append(secrets, s)
-		}
-		return s
+	w.spec = platform.Spec{Environment: env, Release: run.Request.Release}
+	if w.spec.Vars, err = Variables(env, w.resolver); err != nil {
+		return nil, err
 	}
-	w.spec = platform.Spec{Environment: env, Release: run.Request.Release, Vars: map[string]ship.Secret{}}
-	for name, v := range env.Vars {
-		w.spec.Vars[name] = resolve(v)
+	w.mask = mask.New(secretsOf(env, w.spec.Vars)...)
+	if env.Database == nil {
+		return w, nil
 	}
-	if env.Database != nil {
-		if _, own := env.Vars["DATABASE_URL"]; !own {
-			w.spec.Vars["DATABASE_URL"] = resolve(env.Database.URL)
-		}
-		direct := env.Database.MigrateURL
-		if direct == "" {
-			direct = env.Database.URL
-		}
-		url := resolve(direct)
-		if err == nil {
-			err = w.openDatabase(url)
-		}
-	}
-	w.mask = mask.New(secrets...)
+	url, err := w.resolver.Resolve(env.Database.Direct())
 	if err != nil {
+		return nil, err
+	}
+	w.mask = mask.New(append(secretsOf(env, w.spec.Vars), url)...)
+	if err := w.openDatabase(url); err != nil {
 		return nil, w.mask.Error(err)
 	}
 	return w, nil

@@ -100,6 +100,14 @@ type Database struct {
 	Backup     Backup `json:"backup"`
 }
 
+// Direct returns the URL migrations go through.
+func (d *Database) Direct() Value {
+	if d.MigrateURL != "" {
+		return d.MigrateURL
+	}
+	return d.URL
+}
+
 // A Backup says how the database is saved before a migration.
 type Backup struct {
 	Kind    string `json:"kind"`             // "dump", "command", "none"
