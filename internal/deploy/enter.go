@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/migrate"
@@ -35,13 +36,11 @@ func (e *Engine) Enter(ctx context.Context, in Entry) error {
 	if w.db == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, in.Wait)
-	defer cancel()
-	if err := w.reach(ctx); err != nil || w.tool == nil {
+	if err := w.reach(ctx, in.Wait); err != nil || w.tool == nil {
 		return err
 	}
 	if in.Migrate {
-		err = w.migrateOnce(ctx)
+		err = w.migrateOnce(ctx, in.Wait)
 	} else {
 		err = w.fits(ctx)
 	}
@@ -49,7 +48,9 @@ func (e *Engine) Enter(ctx context.Context, in Entry) error {
 }
 
 // reach waits until the database answers.
-func (w *work) reach(ctx context.Context) error {
+func (w *work) reach(ctx context.Context, atMost time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	for {
 		err := w.db.Ping(ctx)
 		if err == nil {
@@ -65,19 +66,25 @@ func (w *work) reach(ctx context.Context) error {
 // fits refuses to start a release on a database it cannot run on, naming both
 // sides. A database that is ahead by expand migrations only is fine.
 func (w *work) fits(ctx context.Context) error {
+	pending, err := w.pending(ctx)
+	if err == nil && len(pending) > 0 {
+		err = ship.Errorf(ship.Invalid, "shiplock start --migrate", "the release needs %d migrations that %s does not have, %s first",
+			len(pending), w.db.Name(), pending[0].ID)
+	}
+	return err
+}
+
+// pending returns what the release needs and the database does not have.
+func (w *work) pending(ctx context.Context) ([]ship.Migration, error) {
 	facts, err := w.fitFacts(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := plan.Build(facts)
 	if p.Refused != nil {
-		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
+		return nil, &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
 	}
-	if len(p.Migrations) > 0 {
-		return ship.Errorf(ship.Invalid, "shiplock start --migrate", "the release needs %d migrations that %s does not have, %s first",
-			len(p.Migrations), w.db.Name(), p.Migrations[0].ID)
-	}
-	return nil
+	return p.Migrations, nil
 }
 
 func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
@@ -94,47 +101,65 @@ func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
 }
 
 // migrateOnce applies what is pending under the fenced lock. Whoever comes
-// second finds nothing left to do.
-func (w *work) migrateOnce(ctx context.Context) error {
+// second waits, and finds nothing left to do.
+func (w *work) migrateOnce(ctx context.Context, atMost time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	for {
-		seen, err := w.db.Epoch(ctx)
-		if err != nil {
-			return err
+		err := w.migratePending(ctx)
+		if p, ok := errors.AsType[*pauseError](err); ok {
+			return ship.Errorf(ship.MigrationFailed, p.next, "%s", strings.Join(append([]string{p.reason}, p.facts...), "; "))
 		}
-		w.fence = ship.Fence{Run: w.run.ID, Epoch: seen + 1}
-		err = w.migratePending(ctx)
 		if k := ship.KindOf(err); k != ship.Locked && k != ship.Fenced {
 			return err
 		}
 		w.e.Log.InfoContext(ctx, "waiting for another migration", "error", w.mask.String(err.Error()))
-		if sleep(ctx, time.Second) != nil {
+		if sleep(waiting, time.Second) != nil {
 			return err
 		}
 	}
 }
 
 func (w *work) migratePending(ctx context.Context) error {
-	if err := w.fits(ctx); err == nil {
-		return nil
+	if pending, err := w.pending(ctx); err != nil || len(pending) == 0 {
+		return err
 	}
+	end, err := w.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	pending, err := w.pending(ctx)
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	// We are alone: what a replica that died has left is ended now.
+	w.fence.Epoch++
 	w.current.Params = []byte(`{}`)
 	m, end, err := w.beginMigration(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	facts, err := w.fitFacts(ctx)
-	if err != nil {
-		return err
-	}
-	p := plan.Build(facts)
-	if p.Refused != nil {
-		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
-	}
-	for _, mig := range p.Migrations {
+	for _, mig := range pending {
 		if err := m.apply(ctx, mig.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// turn takes the lock with the epoch the database is at. A higher one would
+// end whoever is at work; this one fails with kind Locked instead.
+func (w *work) turn(ctx context.Context) (end func(), err error) {
+	seen, err := w.db.Epoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.fence = ship.Fence{Run: w.run.ID, Epoch: max(1, seen)}
+	lock, err := w.db.Lock(ctx, w.fence, w.e.Holder)
+	if err != nil {
+		return nil, fmt.Errorf("take the migration lock: %w", err)
+	}
+	return func() { _ = lock.Release(context.WithoutCancel(ctx)) }, nil
 }

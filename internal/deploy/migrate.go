@@ -218,9 +218,13 @@ func (m *migration) unknown(mig ship.Migration, why string, facts []string) erro
 	if !mig.Atomic {
 		facts = append([]string{mig.ID + " is not atomic: some of it may have stayed"}, facts...)
 	}
+	next := fmt.Sprintf("shiplock resume %s --migration %s", m.w.run.ID, mig.ID)
+	if m.w.detached { // there is no run to resume
+		next = fmt.Sprintf("shiplock migrate resolve %s %s", m.w.env().Name, mig.ID)
+	}
 	return &pauseError{
 		reason: fmt.Sprintf("%s: %s", mig.ID, why), facts: facts,
-		next: fmt.Sprintf("look at the database, then: shiplock resume %s --migration %s --as applied|not-applied", m.w.run.ID, mig.ID),
+		next: fmt.Sprintf("look at the database, then: %s --as applied|not-applied", next),
 	}
 }
 
