@@ -328,6 +328,16 @@ func (p *project) live(args ...string) *live {
 	return l
 }
 
+// over tells whether the command has ended.
+func (l *live) over() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // started waits until a step has begun, and tells whether it did before the
 // command ended.
 func (l *live) started(step string) bool {
@@ -475,15 +485,15 @@ func (u *users) stop() load.Snapshot {
 
 // takenOnce fails the test unless every accepted order is there, and nobody on
 // the way sent one twice.
-func (y *yard) takenOnce(s load.Snapshot) {
+func (y *yard) takenOnce(posts int64) {
 	y.t.Helper()
 	_, _, body := y.get("/orders")
 	var n struct{ Orders, Attempts int64 }
 	if err := json.Unmarshal([]byte(body), &n); err != nil {
 		y.t.Fatalf("%v: %s", err, body)
 	}
-	if n.Orders < s.Posts || n.Attempts != n.Orders {
-		y.t.Errorf("%d orders, %d attempts, %d accepted: want all of them, each sent once", n.Orders, n.Attempts, s.Posts)
+	if n.Orders < posts || n.Attempts != n.Orders {
+		y.t.Errorf("%d orders, %d attempts, %d accepted: want all of them, each sent once", n.Orders, n.Attempts, posts)
 	}
 }
 

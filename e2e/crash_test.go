@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -9,7 +10,7 @@ import (
 )
 
 // slowly makes every step long enough to be hit.
-var slowly = pace{delay: 120 * time.Millisecond, pause: "0.3", notify: 300 * time.Millisecond, rows: 300_000, watch: "1s"}
+var slowly = pace{delay: 80 * time.Millisecond, pause: "0.2", notify: 200 * time.Millisecond, rows: 200_000, watch: "700ms"}
 
 // A victim is one of our processes.
 type victim struct {
@@ -56,7 +57,7 @@ func TestKillOfAnyProcessInTheMiddleOfAnyStep(t *testing.T) {
 			s := u.stop()
 			y.appliedOnce(y.releases)
 			y.gatesOnce(y.releases)
-			y.takenOnce(s)
+			y.takenOnce(s.Posts)
 		})
 	}
 }
@@ -84,4 +85,64 @@ func (y *yard) hit(step string, v victim, u *users, args ...string) {
 		y.t.Errorf("%s killed in %s: nobody was told how run %s ended", v.name, step, e.Run)
 	}
 	y.appliedOnce(y.releases)
+}
+
+// A power cut ends everything at once, and nothing of ours can do anything
+// about it. Without the instances it is as if the machine had lost only us.
+func TestPowerCut(t *testing.T) {
+	for _, instances := range []bool{false, true} {
+		t.Run(fmt.Sprintf("instances %t", instances), func(t *testing.T) {
+			w := newWorld(t)
+			y := newYard(t, w, slowly)
+			y.next()
+			stepsOf(t, y)
+			for _, step := range []string{"prepare", "gate once", "migrate", "start", "shift", "watch"} {
+				y.cut(step, instances)
+			}
+			y.appliedOnce(y.releases)
+		})
+	}
+}
+
+// cut deploys the next release and cuts the power when a step begins.
+func (y *yard) cut(step string, instances bool) {
+	y.t.Helper()
+	before := y.releases
+	y.next()
+	l := y.live("deploy", "production")
+	if !l.started(step) {
+		y.t.Fatalf("%s: the step did not begin: %s", step, l.end().text)
+	}
+	pids := []int{y.w.nodeInfo().PID, y.w.nodeInfo().Worker}
+	if instances {
+		for _, slot := range y.status().Observed.Slots {
+			for _, i := range slot.Instances {
+				if i.PID != 0 {
+					pids = append(pids, i.PID)
+				}
+			}
+		}
+	}
+	y.w.kill(y.w.server.Process.Pid)
+	for _, pid := range pids {
+		y.w.kill(pid)
+	}
+	_ = y.w.server.Wait()
+	y.w.up()
+	e := l.end()
+	serving := y.releases
+	switch {
+	case e.Status == ship.Passed && e.code == 0:
+	case instances && e.Status == ship.Broken && (e.code == 3 || e.code == 4):
+		// Instances that die with the power speak against nobody, but a
+		// candidate that was about to be judged may be given up.
+		serving = before
+	default:
+		y.t.Fatalf("power cut in %s: exit code %d, %s: %s\n%s", step, e.code, e.Status, e.Reason, tail(e.text, 5000))
+	}
+	y.t.Logf("power cut in %s: %s", step, e.Reason)
+	y.serves(serving)
+	if open := y.status().Open; open != nil {
+		y.t.Errorf("power cut in %s: run %s is still open: %s", step, open.ID, open.Status)
+	}
 }

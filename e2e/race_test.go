@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -102,7 +103,7 @@ func (y *yard) state() string {
 	if err != nil {
 		y.t.Fatal(err)
 	}
-	said := fmt.Sprintf("epoch %d, held %t, %s, active %s\n", o.Epoch, o.Holder != nil, o.Mode, o.Active)
+	said := fmt.Sprintf("epoch %d\nheld %t, %s, active %s\n", o.Epoch, o.Holder != nil, o.Mode, o.Active)
 	for _, slot := range []ship.Slot{ship.Blue, ship.Green} {
 		s := o.Slots[slot]
 		said += fmt.Sprintf("%s: run %s", slot, s.Run)
@@ -216,5 +217,67 @@ func TestASleeperInAMigrationIsWaitedFor(t *testing.T) {
 	y.appliedOnce(second.releases)
 	if code, header, _ := y.get("/products"); code != http.StatusOK || header.Get("X-Shop-Version") != "3" {
 		t.Errorf("version %q answers %d, want 3", header.Get("X-Shop-Version"), code)
+	}
+}
+
+// Nobody but the next deployer with the same state can carry on what a killed
+// one left.
+func TestTheNextDeployerFinishesWhatAKilledOneLeft(t *testing.T) {
+	y := newYard(t, nodeOnly(t), slowly)
+	a := y.alone()
+	y.next()
+	a.deploy().end().expect(t, 0, "", ship.SchemaChanged, 1)
+	u := y.users(20)
+	for _, step := range []string{"gate once", "migrate", "shift"} {
+		y.next()
+		killed := a.deploy()
+		if !killed.started(step) {
+			t.Fatal(killed.end().text)
+		}
+		y.w.kill(killed.cmd.Process.Pid)
+		killed.end()
+		y.next()
+		a.deploy().end().expect(t, 0, "", ship.SchemaChanged, y.releases)
+		y.appliedOnce(y.releases)
+		y.gatesOnce(y.releases)
+	}
+	u.stop()
+}
+
+// One that was killed and whose environment somebody else has had since ends
+// as that, and does not go on where it was.
+func TestAKilledDeployerDoesNotGoOnAfterAnotherTookOver(t *testing.T) {
+	y := newYard(t, nodeOnly(t), slowly)
+	a := y.alone()
+	y.next()
+	a.deploy().end().expect(t, 0, "", ship.SchemaChanged, 1)
+	y.next()
+	killed := a.deploy()
+	if !killed.started("start") {
+		t.Fatal(killed.end().text)
+	}
+	y.w.kill(killed.cmd.Process.Pid)
+	killed.end()
+	other := y.another().alone()
+	other.next()
+	y.w.eventually(time.Minute, "the other deployer takes over", func() error {
+		if e := other.deploy().end(); e.code != 0 {
+			return fmt.Errorf("exit code %d: %s", e.code, e.Reason)
+		}
+		return nil
+	})
+	before := y.state()
+	// Any verb takes up what was left, also one that has nothing to do itself.
+	_ = a.do("rollback", "production", "--state", a.state)
+	// The claim it was granted and gave back has cost an epoch, nothing else.
+	_, before, _ = strings.Cut(before, "\n")
+	if _, after, _ := strings.Cut(y.state(), "\n"); after != before {
+		t.Errorf("the killed one's run changed this:\n%s", cmp.Diff(before, after))
+	}
+	db := *y
+	db.database = filepath.Join(strings.TrimPrefix(a.state, "file://"), "shiplock.db")
+	ends := db.query("SELECT status || ' ' || coalesce(json_extract(result, '$.kind'), '') FROM runs ORDER BY seq")
+	if want := []string{"passed ", "failed fenced"}; !slices.Equal(ends, want) {
+		t.Errorf("its runs ended %q, want %q", ends, want)
 	}
 }
