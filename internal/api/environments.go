@@ -209,8 +209,10 @@ func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return write(w, wire.Migrations{Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
-		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger})
+	return write(w, wire.Migrations{
+		Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
+		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger,
+	})
 }
 
 func (s *server) resolveMigration(w http.ResponseWriter, r *http.Request) error {

@@ -85,9 +85,19 @@ func TestSplitRefusesWhatOnlyAShellCanDo(t *testing.T) {
 
 func TestA31NoWordOfACommandCanBecomeAnOptionOrALine(t *testing.T) {
 	for _, words := range []ship.Argv{
-		{"-rf", "/"}, {"--config=x"}, {""}, {}, nil,
-		{"a\x00b"}, {"a", "b\nc"}, {"a", "b\rc"}, {"a", "\x1b[2J"}, {"a", "b\x7f"}, {"a", "b\u0085"},
-		{"a", strings.Repeat("x", 1<<20)}, slices.Repeat(ship.Argv{"a"}, 5000),
+		{"-rf", "/"},
+		{"--config=x"},
+		{""},
+		{},
+		nil,
+		{"a\x00b"},
+		{"a", "b\nc"},
+		{"a", "b\rc"},
+		{"a", "\x1b[2J"},
+		{"a", "b\x7f"},
+		{"a", "b\u0085"},
+		{"a", strings.Repeat("x", 1<<20)},
+		slices.Repeat(ship.Argv{"a"}, 5000),
 	} {
 		if err := argv.Check(words); err == nil {
 			t.Errorf("Check(%.40q) = nil, want an error", words)

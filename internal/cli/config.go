@@ -10,9 +10,12 @@ import (
 )
 
 func (s *session) configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check the configuration, show what it means, print its schema", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	check := &cobra.Command{Use: "check", Short: "Check the configuration", Args: cobra.NoArgs,
+	c := &cobra.Command{
+		Use: "config", Short: "Check the configuration, show what it means, print its schema", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	check := &cobra.Command{
+		Use: "check", Short: "Check the configuration", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			f, err := s.load()
 			if err != nil {
@@ -26,13 +29,17 @@ func (s *session) configCommand() *cobra.Command {
 			return s.print(map[string]any{"app": f.App, "environments": f.Environments()}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is fine: %s with %v\n", s.file, f.App, f.Environments())
 			})
-		}}
-	schema := &cobra.Command{Use: "schema", Short: "Print the JSON Schema of the configuration", Args: cobra.NoArgs,
+		},
+	}
+	schema := &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of the configuration", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := s.out.Write(config.Schema())
 			return err
-		}}
-	show := &cobra.Command{Use: "show [environment]", Short: "Show an environment with every setting decided, references unresolved", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+		},
+	}
+	show := &cobra.Command{
+		Use: "show [environment]", Short: "Show an environment with every setting decided, references unresolved", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(_ *cobra.Command, args []string) error {
 			_, env, err := s.environment(args)
 			if err != nil {
@@ -47,7 +54,8 @@ func (s *session) configCommand() *cobra.Command {
 			}
 			_, err = s.out.Write(text)
 			return err
-		}}
+		},
+	}
 	c.AddCommand(check, schema, show)
 	return c
 }

@@ -145,9 +145,11 @@ func look(ctx context.Context, root *os.Root, path string) (*found, error) {
 	if _, err := config.Parse(path, text, full, builtin.Known()); err != nil {
 		return nil, fmt.Errorf("what was guessed is no configuration: %w", err)
 	}
-	r := &found{App: p.App, Framework: p.Framework, File: path, YAML: string(text),
+	r := &found{
+		App: p.App, Framework: p.Framework, File: path, YAML: string(text),
 		Guesses: append([]detect.Guess{}, p.Guesses...), Notes: append([]detect.Note{}, p.Notes...),
-		Secrets: missing(p.Secrets, filepath.Join(full, detect.SecretsFile))}
+		Secrets: missing(p.Secrets, filepath.Join(full, detect.SecretsFile)),
+	}
 	r.Next = next(root, folder, r.Secrets)
 	return r, nil
 }

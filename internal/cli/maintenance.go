@@ -15,20 +15,26 @@ import (
 )
 
 func (s *session) maintenanceCommand() *cobra.Command {
-	c := &cobra.Command{Use: "maintenance", Short: "Close the site with a maintenance page, or open it", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{
+		Use: "maintenance", Short: "Close the site with a maintenance page, or open it", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	var text string
 	var retry time.Duration
-	on := &cobra.Command{Use: "on [environment]", Short: "Answer 503 with a page; workers stop, health checks are still answered", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+	on := &cobra.Command{
+		Use: "on [environment]", Short: "Answer 503 with a page; workers stop, health checks are still answered", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.setMode(c, args, platform.ModeChange{Mode: ship.Maintenance, For: retry, Text: text})
-		}}
+		},
+	}
 	on.Flags().StringVar(&text, "text", "", "`text` of the page")
 	on.Flags().DurationVar(&retry, "retry-after", time.Minute, "when clients may `try again`")
-	off := &cobra.Command{Use: "off [environment]", Short: "Open the site again", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+	off := &cobra.Command{
+		Use: "off [environment]", Short: "Open the site again", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.setMode(c, args, platform.ModeChange{Mode: ship.Serving})
-		}}
+		},
+	}
 	c.AddCommand(on, off)
 	return c
 }
@@ -47,7 +53,8 @@ func (s *session) setMode(c *cobra.Command, args []string, m platform.ModeChange
 }
 
 func (s *session) backupCommand() *cobra.Command {
-	return &cobra.Command{Use: "backup [environment]", Short: "Save the environment's database now, encrypted and verified", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+	return &cobra.Command{
+		Use: "backup [environment]", Short: "Save the environment's database now, encrypted and verified", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			file, env, err := s.environment(args)
 			if err != nil {
@@ -60,12 +67,14 @@ func (s *session) backupCommand() *cobra.Command {
 				}
 				return s.print(b, func(w io.Writer) { fmt.Fprintln(w, b.Path) })
 			})
-		}}
+		},
+	}
 }
 
 func (s *session) restoreCommand() *cobra.Command {
 	var yes bool
-	c := &cobra.Command{Use: "restore environment file", Short: "Put a backup back; the site has to be closed", Args: cobra.ExactArgs(2),
+	c := &cobra.Command{
+		Use: "restore environment file", Short: "Put a backup back; the site has to be closed", Args: cobra.ExactArgs(2),
 		Long: "Put a backup back: into a new database, which then takes the place of the present one by renaming.\nThe present one is kept. The environment has to show its maintenance page, since what users write\nmeanwhile would be lost.",
 		RunE: func(c *cobra.Command, args []string) error {
 			file, env, err := s.environment(args[:1])
@@ -84,7 +93,8 @@ func (s *session) restoreCommand() *cobra.Command {
 					fmt.Fprintf(w, "restored; the database as it was is kept as %s\nNext: shiplock maintenance off %s\n", b.Kept, args[0])
 				})
 			})
-		}}
+		},
+	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do it")
 	return c
 }

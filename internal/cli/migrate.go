@@ -17,8 +17,10 @@ import (
 )
 
 func (s *session) migrateCommand() *cobra.Command {
-	c := &cobra.Command{Use: "migrate", Short: "Look at the schema's migrations, apply them, take them back", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{
+		Use: "migrate", Short: "Look at the schema's migrations, apply them, take them back", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown(), s.migrateResolve())
 	return c
 }
@@ -44,12 +46,14 @@ func (s *session) migrationsOf(c *cobra.Command, args []string, name string, f f
 
 func (s *session) migrateStatus() *cobra.Command {
 	var name string
-	c := &cobra.Command{Use: "status [environment]", Short: "List applied and pending migrations", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+	c := &cobra.Command{
+		Use: "status [environment]", Short: "List applied and pending migrations", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.migrationsOf(c, args, name, func(_ context.Context, _ *client.Client, m wire.Migrations) error {
 				return s.print(m, func(w io.Writer) { printMigrations(w, m) })
 			})
-		}}
+		},
+	}
 	c.Flags().StringVar(&name, "release", "", "of this `release` instead of this folder")
 	return c
 }
@@ -92,7 +96,8 @@ func printMigrations(w io.Writer, m wire.Migrations) {
 
 func (s *session) migratePlan() *cobra.Command {
 	var name string
-	c := &cobra.Command{Use: "plan [environment]", Short: "Show the pending migrations with their SQL and what is wrong with them", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+	c := &cobra.Command{
+		Use: "plan [environment]", Short: "Show the pending migrations with their SQL and what is wrong with them", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.migrationsOf(c, args, name, func(_ context.Context, _ *client.Client, m wire.Migrations) error {
 				var pending []ship.Migration
@@ -110,14 +115,16 @@ func (s *session) migratePlan() *cobra.Command {
 					}
 				})
 			})
-		}}
+		},
+	}
 	c.Flags().StringVar(&name, "release", "", "of this `release` instead of this folder")
 	return c
 }
 
 func (s *session) migrateUp() *cobra.Command {
 	var d deployFlags
-	c := &cobra.Command{Use: "up [environment]", Short: "Apply the pending migrations the running release can live with, without deploying", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
+	c := &cobra.Command{
+		Use: "up [environment]", Short: "Apply the pending migrations the running release can live with, without deploying", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			file, env, err := s.environment(args)
 			if err != nil {
@@ -134,14 +141,16 @@ func (s *session) migrateUp() *cobra.Command {
 				}
 				return s.runAndFollow(ctx, cl, wire.NewRun{Verb: ship.VerbMigrate, Environment: env, Release: rel.Number, By: s.who(), Options: opts}, false)
 			})
-		}}
+		},
+	}
 	d.add(c, s)
 	return c
 }
 
 func (s *session) migrateDown() *cobra.Command {
 	var name string
-	c := &cobra.Command{Use: "down environment migration", Short: "Take an applied migration back, and those that build on it", Args: cobra.ExactArgs(2),
+	c := &cobra.Command{
+		Use: "down environment migration", Short: "Take an applied migration back, and those that build on it", Args: cobra.ExactArgs(2),
 		Long: "Take an applied migration back, and those that build on it, newest first. Everything is refused\nbefore the first step when one of them has no way down, or when the release that serves needs it.\nThe way down comes from the release that holds the migration.",
 		RunE: func(c *cobra.Command, args []string) error {
 			file, env, err := s.environment(args[:1])
@@ -159,7 +168,8 @@ func (s *session) migrateDown() *cobra.Command {
 				}
 				return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "taken down: %v\n", m.Taken) })
 			})
-		}}
+		},
+	}
 	c.Flags().StringVar(&name, "release", "", "with the files of this `release`")
 	return c
 }
@@ -185,7 +195,8 @@ func (s *session) holder(ctx context.Context, cl *client.Client, file *config.Fi
 
 func (s *session) migrateResolve() *cobra.Command {
 	var as string
-	c := &cobra.Command{Use: "resolve environment migration", Short: "Say what became of a migration nobody saw the end of", Args: cobra.ExactArgs(2),
+	c := &cobra.Command{
+		Use: "resolve environment migration", Short: "Say what became of a migration nobody saw the end of", Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			if as != "applied" && as != "not-applied" {
 				return usage{fmt.Errorf("give --as applied or --as not-applied")}
@@ -201,7 +212,8 @@ func (s *session) migrateResolve() *cobra.Command {
 				}
 				return s.print(r, func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", r.Migration, r.As) })
 			})
-		}}
+		},
+	}
 	c.Flags().StringVar(&as, "as", "", "`applied|not-applied`")
 	return c
 }

@@ -28,8 +28,10 @@ func serve(ctx context.Context, o app.Options, ready func()) error {
 
 // nodeCommand has what the server and systemd start; people hardly need it.
 func (s *session) nodeCommand() *cobra.Command {
-	c := &cobra.Command{Use: "node", Short: "The data plane of this machine", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{
+		Use: "node", Short: "The data plane of this machine", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	run := &cobra.Command{
 		Use: "run", Short: "Run the node in the foreground (the server does this by itself)", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

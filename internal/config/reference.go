@@ -14,8 +14,10 @@ import (
 // In a value, ${secret:NAME} and ${env:NAME} are references and $${ is a
 // literal ${. Nothing else has a meaning.
 
-var referencePattern = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
-var referenceName = regexp.MustCompile(`^(secret|env):([A-Za-z_][A-Za-z0-9_.-]{0,127})$`)
+var (
+	referencePattern = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
+	referenceName    = regexp.MustCompile(`^(secret|env):([A-Za-z_][A-Za-z0-9_.-]{0,127})$`)
+)
 
 // splitReferences calls text and reference in turn for the parts of a value.
 // A part that looks like a reference and is none ends it with an error.

@@ -229,8 +229,10 @@ const (
 	maxDuration    = 10 * 365 * 24 * time.Hour
 )
 
-var durationParts = regexp.MustCompile(`([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)`)
-var durationPattern = regexp.MustCompile(durationSchema)
+var (
+	durationParts   = regexp.MustCompile(`([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)`)
+	durationPattern = regexp.MustCompile(durationSchema)
+)
 
 // parseDuration reads what time.ParseDuration does, and days and weeks.
 func parseDuration(s string) (time.Duration, bool) {

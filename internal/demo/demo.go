@@ -54,7 +54,8 @@ func Run(ctx context.Context, o Options, e Engine, out io.Writer) (Summary, erro
 	r.load, err = load.New(load.Options{
 		URL: "http://" + o.Place.Listen, Rate: o.Rate, Timeout: 15 * time.Second, Workers: 256, KeepAlive: true,
 		Requests: []load.Request{
-			{Path: "/", Weight: 5}, {Path: "/products", Weight: 4},
+			{Path: "/", Weight: 5},
+			{Path: "/products", Weight: 4},
 			{Method: "POST", Path: "/orders", Body: `{"id": "$ID", "product": 1}`},
 		},
 	})

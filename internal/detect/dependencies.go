@@ -60,8 +60,10 @@ func pythonDependencies(s *scan) {
 	s.interpreter()
 }
 
-var requirementLine = regexp.MustCompile(`^([A-Za-z0-9][\w.-]*)`)
-var requirementInclude = regexp.MustCompile(`^(?:-r|--requirement)[ =]?\s*(\S+)`)
+var (
+	requirementLine    = regexp.MustCompile(`^([A-Za-z0-9][\w.-]*)`)
+	requirementInclude = regexp.MustCompile(`^(?:-r|--requirement)[ =]?\s*(\S+)`)
+)
 
 // requirements reads a requirements file and those it includes.
 func (s *scan) requirements(file string, seen map[string]bool) {

@@ -18,14 +18,33 @@ type databaseRule struct {
 func databaseRules() []databaseRule {
 	const postgres, sqlite = "postgres", "sqlite"
 	return []databaseRule{
-		{"py:psycopg", postgres}, {"py:psycopg2", postgres}, {"py:psycopg2-binary", postgres}, {"py:psycopg-binary", postgres},
-		{"py:asyncpg", postgres}, {"py:pg8000", postgres},
-		{"npm:pg", postgres}, {"npm:postgres", postgres}, {"npm:pg-promise", postgres}, {"gem:pg", postgres},
-		{"go:github.com/jackc/pgx/v5", postgres}, {"go:github.com/jackc/pgx/v4", postgres}, {"go:github.com/lib/pq", postgres},
+		{"py:psycopg", postgres},
+		{"py:psycopg2", postgres},
+		{"py:psycopg2-binary", postgres},
+		{"py:psycopg-binary", postgres},
+		{"py:asyncpg", postgres},
+		{"py:pg8000", postgres},
+		{"npm:pg", postgres},
+		{"npm:postgres", postgres},
+		{"npm:pg-promise", postgres},
+		{"gem:pg", postgres},
+		{"go:github.com/jackc/pgx/v5", postgres},
+		{"go:github.com/jackc/pgx/v4", postgres},
+		{"go:github.com/lib/pq", postgres},
 		{"go:gorm.io/driver/postgres", postgres},
-		{"py:mysqlclient", ""}, {"py:pymysql", ""}, {"npm:mysql2", ""}, {"npm:mysql", ""}, {"gem:mysql2", ""}, {"go:github.com/go-sql-driver/mysql", ""},
-		{"py:aiosqlite", sqlite}, {"npm:better-sqlite3", sqlite}, {"npm:sqlite3", sqlite}, {"gem:sqlite3", sqlite},
-		{"go:modernc.org/sqlite", sqlite}, {"go:github.com/mattn/go-sqlite3", sqlite}, {"go:gorm.io/driver/sqlite", sqlite},
+		{"py:mysqlclient", ""},
+		{"py:pymysql", ""},
+		{"npm:mysql2", ""},
+		{"npm:mysql", ""},
+		{"gem:mysql2", ""},
+		{"go:github.com/go-sql-driver/mysql", ""},
+		{"py:aiosqlite", sqlite},
+		{"npm:better-sqlite3", sqlite},
+		{"npm:sqlite3", sqlite},
+		{"gem:sqlite3", sqlite},
+		{"go:modernc.org/sqlite", sqlite},
+		{"go:github.com/mattn/go-sqlite3", sqlite},
+		{"go:gorm.io/driver/sqlite", sqlite},
 	}
 }
 
@@ -254,9 +273,12 @@ func (s *scan) convention(file string) (Evidence, string) {
 // otherMigrations names tools that are seen and not known.
 func otherMigrations(s *scan) bool {
 	for _, r := range []struct{ mark, name, command string }{
-		{"npm:prisma", "Prisma", "npx prisma migrate deploy"}, {"npm:knex", "Knex", "npx knex migrate:latest"},
-		{"npm:typeorm", "TypeORM", "npx typeorm migration:run"}, {"npm:drizzle-kit", "Drizzle", "npx drizzle-kit migrate"},
-		{"npm:sequelize-cli", "Sequelize", "npx sequelize db:migrate"}, {"gem:rails", "Rails", "bin/rails db:migrate"},
+		{"npm:prisma", "Prisma", "npx prisma migrate deploy"},
+		{"npm:knex", "Knex", "npx knex migrate:latest"},
+		{"npm:typeorm", "TypeORM", "npx typeorm migration:run"},
+		{"npm:drizzle-kit", "Drizzle", "npx drizzle-kit migrate"},
+		{"npm:sequelize-cli", "Sequelize", "npx sequelize db:migrate"},
+		{"gem:rails", "Rails", "bin/rails db:migrate"},
 	} {
 		if at, ok := s.dep(r.mark); ok {
 			s.note(at, "migrations of %s have no adapter of their own: give what \"%s\" does step by step under migrations, with tool: command and its settings list, up, down and files", r.name, r.command)

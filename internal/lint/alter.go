@@ -118,8 +118,10 @@ var (
 // stable tells whether a default is one value for all rows, which the database
 // stores once.
 func stable(text string) bool {
-	known := []string{"now", "pg_catalog.now", "transaction_timestamp", "statement_timestamp", "current_timestamp", "localtimestamp", "current_time", "current_date",
-		"varchar", "char", "character", "varying", "numeric", "decimal", "timestamp", "time", "bit", "interval"}
+	known := []string{
+		"now", "pg_catalog.now", "transaction_timestamp", "statement_timestamp", "current_timestamp", "localtimestamp", "current_time", "current_date",
+		"varchar", "char", "character", "varying", "numeric", "decimal", "timestamp", "time", "bit", "interval",
+	}
 	for _, m := range called.FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(known, strings.ToLower(m[1])) {
 			return false

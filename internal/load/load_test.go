@@ -268,8 +268,14 @@ func TestUsersComeOneAfterTheOther(t *testing.T) {
 
 func TestALoadThatMakesNoSenseIsRefused(t *testing.T) {
 	for _, o := range []load.Options{
-		{}, {URL: "shop.test"}, {URL: "ftp://shop.test"}, {URL: "http://x", Workers: -1}, {URL: "http://x", Workers: 1e6},
-		{URL: "http://x", Rate: -1}, {URL: "http://x", Requests: []load.Request{{Path: "x"}}}, {URL: "http://x", Requests: []load.Request{{Path: "/", Weight: -1}}},
+		{},
+		{URL: "shop.test"},
+		{URL: "ftp://shop.test"},
+		{URL: "http://x", Workers: -1},
+		{URL: "http://x", Workers: 1e6},
+		{URL: "http://x", Rate: -1},
+		{URL: "http://x", Requests: []load.Request{{Path: "x"}}},
+		{URL: "http://x", Requests: []load.Request{{Path: "/", Weight: -1}}},
 	} {
 		if _, err := load.New(o); ship.KindOf(err) != ship.Invalid {
 			t.Errorf("%+v: %v", o, err)

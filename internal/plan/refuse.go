@@ -30,13 +30,17 @@ func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 		return r
 	}
 	if req.Verb == ship.VerbRollback && len(todo) > 0 {
-		return &ship.Refusal{Kind: ship.Refused,
+		return &ship.Refusal{
+			Kind:   ship.Refused,
 			Reason: fmt.Sprintf("v%d needs %d migrations that are not applied (%s); going back does not migrate", req.Release.Number, len(todo), names(todo)),
-			Hint:   fmt.Sprintf("shiplock deploy %s --release v%d", req.Environment.ID.Name, req.Release.Number)}
+			Hint:   fmt.Sprintf("shiplock deploy %s --release v%d", req.Environment.ID.Name, req.Release.Number),
+		}
 	}
 	if len(todo) > 0 && req.Environment.Database.Backup.Kind == "none" && req.Environment.Database.Backup.Reason == "" {
-		return &ship.Refusal{Kind: ship.Invalid, Reason: "no backup, no migration: database.backup is none without a reason",
-			Hint: "set database.backup.kind to dump, or give database.backup.reason"}
+		return &ship.Refusal{
+			Kind: ship.Invalid, Reason: "no backup, no migration: database.backup is none without a reason",
+			Hint: "set database.backup.kind to dump, or give database.backup.reason",
+		}
 	}
 	return nil
 }
@@ -47,9 +51,11 @@ func halfDone(f Facts) *ship.Refusal {
 		if !slices.Contains(f.Unsettled, r.Migration) {
 			continue
 		}
-		return &ship.Refusal{Kind: ship.MigrationFailed,
+		return &ship.Refusal{
+			Kind:   ship.MigrationFailed,
 			Reason: fmt.Sprintf("migration %s was begun by run %s at %s and nobody knows how it ended", r.Migration, r.Run, r.At.UTC().Format("2006-01-02 15:04:05")),
-			Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration)}
+			Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration),
+		}
 	}
 	return nil
 }
@@ -64,9 +70,11 @@ func edited(f Facts) *ship.Refusal {
 	}
 	for _, m := range f.Listing.Migrations {
 		if r, ok := applied[m.ID]; ok && m.Applied && m.Checksum != "" && r.Checksum != m.Checksum {
-			return &ship.Refusal{Kind: ship.Refused,
+			return &ship.Refusal{
+				Kind:   ship.Refused,
 				Reason: fmt.Sprintf("%s was changed after run %s applied it: what is in the database is not what v%d says", m.ID, r.Run, f.Request.Release.Number),
-				Hint:   "put the file back as it was and write what is new as a migration of its own"}
+				Hint:   "put the file back as it was and write what is new as a migration of its own",
+			}
 		}
 	}
 	return nil
@@ -94,10 +102,12 @@ func tooNew(f Facts) *ship.Refusal {
 	if f.From != nil {
 		newest = fmt.Sprintf("; v%d, which serves now, can", f.From.Number)
 	}
-	return &ship.Refusal{Kind: ship.Refused,
+	return &ship.Refusal{
+		Kind: ship.Refused,
 		Reason: fmt.Sprintf("v%d cannot run on this database: it has %s, which v%d does not know and which is not recorded as expand%s",
 			f.Request.Release.Number, strings.Join(bad, ", "), f.Request.Release.Number, newest),
-		Hint: fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0])}
+		Hint: fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0]),
+	}
 }
 
 // route decides how migrations the running release cannot live with are
@@ -115,11 +125,15 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 	env := f.Request.Environment.ID.Name
 	switch {
 	case migratesOnly(f):
-		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
-			Hint: fmt.Sprintf("shiplock deploy %s --accept maintenance", env)}
+		return "", &ship.Refusal{
+			Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+			Hint: fmt.Sprintf("shiplock deploy %s --accept maintenance", env),
+		}
 	case accepted == "":
-		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
-			Hint: fmt.Sprintf("make it compatible (expand now, contract later), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env)}
+		return "", &ship.Refusal{
+			Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+			Hint: fmt.Sprintf("make it compatible (expand now, contract later), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env),
+		}
 	case accepted == "hold" && !f.Can.Hold, accepted == "maintenance" && !f.Can.Maintenance:
 		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("platform %s cannot do %s", f.Request.Environment.Platform.Kind, accepted), Hint: "shiplock plan " + env}
 	case accepted == "hold":
@@ -134,9 +148,11 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 func mustBeReversible(bad []ship.Migration, env string) *ship.Refusal {
 	for _, m := range bad {
 		if !m.Reversible {
-			return &ship.Refusal{Kind: ship.Refused,
+			return &ship.Refusal{
+				Kind:   ship.Refused,
 				Reason: fmt.Sprintf("%s has no way down (%s), so only a backup taken with writes closed could take it back", m.ID, m.WhyNot),
-				Hint:   fmt.Sprintf("shiplock deploy %s --accept maintenance, with database.backup.kind: dump", env)}
+				Hint:   fmt.Sprintf("shiplock deploy %s --accept maintenance, with database.backup.kind: dump", env),
+			}
 		}
 	}
 	return nil

@@ -227,7 +227,8 @@ func TestADrainDoesNotWaitForAClientThatDoesNotRead(t *testing.T) {
 		}
 	}
 	f := start(t, map[ship.Slot]proxy.Backend{
-		ship.Blue: backend("b1", app(t, endless)), ship.Green: backend("g1", app(t, says("new")))})
+		ship.Blue: backend("b1", app(t, endless)), ship.Green: backend("g1", app(t, says("new"))),
+	})
 	c, err := net.Dial("tcp", f.address)
 	if err != nil {
 		t.Fatal(err)

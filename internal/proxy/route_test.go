@@ -19,8 +19,10 @@ import (
 
 func TestHostsAreRoutedAndUnknownOnesTold(t *testing.T) {
 	f := start(t, map[ship.Slot]proxy.Backend{ship.Blue: backend("b1", app(t, says("shop")))})
-	blog := proxy.Environment{ID: ship.EnvironmentID{App: "blog", Name: "dev"}, Listen: []string{"main"}, Hosts: []string{"Blog.Test"},
-		Active: ship.Green, Slots: map[ship.Slot]proxy.Backend{ship.Green: backend("g1", app(t, says("blog")))}}
+	blog := proxy.Environment{
+		ID: ship.EnvironmentID{App: "blog", Name: "dev"}, Listen: []string{"main"}, Hosts: []string{"Blog.Test"},
+		Active: ship.Green, Slots: map[ship.Slot]proxy.Backend{ship.Green: backend("g1", app(t, says("blog")))},
+	}
 	f.table.Environments = append(f.table.Environments, blog)
 	f.apply(func(e *proxy.Environment) { e.Hosts = []string{"shop.test"} })
 
@@ -73,8 +75,10 @@ func TestATableThatCannotBeRoutedChangesNothing(t *testing.T) {
 
 func TestTheApplicationSeesTrustworthyHeaders(t *testing.T) {
 	seen := make(chan *http.Request, 1)
-	f := start(t, map[ship.Slot]proxy.Backend{ship.Blue: {Generation: "b1", Release: "42",
-		Addresses: []string{app(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r })}}})
+	f := start(t, map[ship.Slot]proxy.Backend{ship.Blue: {
+		Generation: "b1", Release: "42",
+		Addresses: []string{app(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r })},
+	}})
 	answer := f.get("/a%2Fb//c?x=1;y=2&&z=%zz", "Host", "shop.test", "Forwarded", "for=6.6.6.6", "X-Forwarded-For", "6.6.6.6",
 		"X-Forwarded-Prefix", "/admin", "X-Real-Ip", "6.6.6.6", "X_Forwarded_For", "6.6.6.6", "X-Original-Url", "/admin",
 		"Connection", "X-Forwarded-Proto", "X-Request-Id", "abc-1", "Idempotency-Key", "k")
@@ -82,8 +86,10 @@ func TestTheApplicationSeesTrustworthyHeaders(t *testing.T) {
 	if got.RequestURI != "/a%2Fb//c?x=1;y=2&&z=%zz" {
 		t.Errorf("the path arrived as %q", got.RequestURI)
 	}
-	want := map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "shop.test",
-		"X-Request-Id": "abc-1", "Idempotency-Key": "k", "Accept-Encoding": "gzip"}
+	want := map[string]string{
+		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "shop.test",
+		"X-Request-Id": "abc-1", "Idempotency-Key": "k", "Accept-Encoding": "gzip",
+	}
 	for name, value := range want {
 		if got.Header.Get(name) != value {
 			t.Errorf("%s is %q, want %q", name, got.Header.Get(name), value)

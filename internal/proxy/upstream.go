@@ -151,8 +151,10 @@ func (p *Proxy) upstreamFailed(w http.ResponseWriter, out *http.Request, err err
 		return
 	}
 	if ex.cut() {
-		p.refuse(w, ex.in, ex.id, refusal{status: http.StatusGatewayTimeout,
-			text: "This request took longer than the change of release could wait for. Whether it took effect is not known."})
+		p.refuse(w, ex.in, ex.id, refusal{
+			status: http.StatusGatewayTimeout,
+			text:   "This request took longer than the change of release could wait for. Whether it took effect is not known.",
+		})
 		return
 	}
 	if ex.to.mayLog() {

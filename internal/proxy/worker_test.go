@@ -26,8 +26,10 @@ func tableFor(revision int64, generation, address string) proxy.Table {
 	return proxy.Table{
 		Revision:  revision,
 		Listeners: []proxy.Listener{{Name: "main"}},
-		Environments: []proxy.Environment{{ID: shop, Listen: []string{"main"}, Active: ship.Blue,
-			Slots: map[ship.Slot]proxy.Backend{ship.Blue: backend(generation, address)}}},
+		Environments: []proxy.Environment{{
+			ID: shop, Listen: []string{"main"}, Active: ship.Blue,
+			Slots: map[ship.Slot]proxy.Backend{ship.Blue: backend(generation, address)},
+		}},
 	}
 }
 

@@ -154,7 +154,11 @@ func TestA33SpecialFilesAreNotPacked(t *testing.T) {
 
 func TestWhatCouldNotBeUnpackedIsNotPacked(t *testing.T) {
 	for _, files := range []map[string]string{
-		{"README": "", "readme": ""}, {`a\b`: ""}, {"a\nb": ""}, {"c:d": ""}, {"caf\u00e9": "", "cafe\u0301": ""},
+		{"README": "", "readme": ""},
+		{`a\b`: ""},
+		{"a\nb": ""},
+		{"c:d": ""},
+		{"caf\u00e9": "", "cafe\u0301": ""},
 		{".Shiplock/x": ""},
 	} {
 		_, _, err := release.Pack(t.Context(), release.PackOptions{Dir: tree(t, files)}, &bytes.Buffer{})
@@ -244,7 +248,9 @@ func TestA31ARepositorysOwnConfigurationStartsNothing(t *testing.T) {
 	dir := tree(t, map[string]string{"a": "1"})
 	mark := filepath.Join(t.TempDir(), "ran")
 	for _, args := range [][]string{
-		{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.test", "commit", "-qm", "x"},
+		{"init", "-q"},
+		{"add", "."},
+		{"-c", "user.name=t", "-c", "user.email=t@example.test", "commit", "-qm", "x"},
 		{"config", "core.fsmonitor", "touch " + mark},
 	} {
 		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {

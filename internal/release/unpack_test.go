@@ -174,8 +174,15 @@ func TestA34BytesThatBelongToNoEntryAreRefused(t *testing.T) {
 
 func TestA35NamesThatAreTheSameOnSomeSystemsAreRefused(t *testing.T) {
 	for _, pair := range [][2]string{
-		{"a", "a"}, {"README", "readme"}, {"dir/A", "dir/a"}, {"Dir/x", "dir/y"},
-		{"caf\u00e9", "cafe\u0301"}, {"stra\u00dfe", "strasse"}, {"\u212a", "k"}, {"\u0130", "i\u0307"}, {"Σ", "ς"},
+		{"a", "a"},
+		{"README", "readme"},
+		{"dir/A", "dir/a"},
+		{"Dir/x", "dir/y"},
+		{"caf\u00e9", "cafe\u0301"},
+		{"stra\u00dfe", "strasse"},
+		{"\u212a", "k"},
+		{"\u0130", "i\u0307"},
+		{"Σ", "ς"},
 		{"a", "A/b"},
 	} {
 		refused(t, fmt.Sprintf("%q and %q", pair[0], pair[1]),

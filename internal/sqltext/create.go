@@ -8,9 +8,19 @@ import (
 // object steps over the words of an object's kind and returns them.
 func (c *cursor) object() string {
 	for _, words := range [][]string{
-		{"MATERIALIZED", "VIEW"}, {"FOREIGN", "TABLE"}, {"FOREIGN", "DATA", "WRAPPER"}, {"VIRTUAL", "TABLE"}, {"EVENT", "TRIGGER"},
-		{"TEXT", "SEARCH", "CONFIGURATION"}, {"TEXT", "SEARCH", "DICTIONARY"}, {"DEFAULT", "PRIVILEGES"},
-		{"OPERATOR", "CLASS"}, {"OPERATOR", "FAMILY"}, {"ACCESS", "METHOD"}, {"USER", "MAPPING"}, {"LARGE", "OBJECT"},
+		{"MATERIALIZED", "VIEW"},
+		{"FOREIGN", "TABLE"},
+		{"FOREIGN", "DATA", "WRAPPER"},
+		{"VIRTUAL", "TABLE"},
+		{"EVENT", "TRIGGER"},
+		{"TEXT", "SEARCH", "CONFIGURATION"},
+		{"TEXT", "SEARCH", "DICTIONARY"},
+		{"DEFAULT", "PRIVILEGES"},
+		{"OPERATOR", "CLASS"},
+		{"OPERATOR", "FAMILY"},
+		{"ACCESS", "METHOD"},
+		{"USER", "MAPPING"},
+		{"LARGE", "OBJECT"},
 	} {
 		if c.eat(words...) {
 			return strings.Join(words, " ")
@@ -137,8 +147,10 @@ func (c *cursor) column() Column {
 
 // constraintWord tells whether a column's type ends here.
 func (c *cursor) constraintWord() bool {
-	return slices.ContainsFunc([]string{"NOT", "NULL", "DEFAULT", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "GENERATED", "CONSTRAINT",
-		"COLLATE", "AS", "DEFERRABLE", "INITIALLY", "STORAGE", "COMPRESSION"}, c.peek)
+	return slices.ContainsFunc([]string{
+		"NOT", "NULL", "DEFAULT", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "GENERATED", "CONSTRAINT",
+		"COLLATE", "AS", "DEFERRABLE", "INITIALLY", "STORAGE", "COMPRESSION",
+	}, c.peek)
 }
 
 func (c *cursor) columnConstraint(col *Column) {

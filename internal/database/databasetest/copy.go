@@ -74,8 +74,10 @@ func (s Suite) backup(t *testing.T) {
 		t.Errorf("Verify found %+v, %v; Backup said %+v", verified, err, info)
 	}
 
-	do(t, l, ship.Work{Statements: []string{"DROP TABLE sale", "INSERT INTO product (id, name) VALUES (3, 'late')"}, Atomic: true,
-		Record: []ship.Record{{Migration: "bad", Status: ship.RecordDone}}})
+	do(t, l, ship.Work{
+		Statements: []string{"DROP TABLE sale", "INSERT INTO product (id, name) VALUES (3, 'late')"}, Atomic: true,
+		Record: []ship.Record{{Migration: "bad", Status: ship.RecordDone}},
+	})
 	if err := l.Release(within(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -28,8 +28,10 @@ func (s Suite) longLock(t *testing.T) {
 	if _, err := busy.ExecContext(within(t), "UPDATE product SET price = 4 WHERE id = 1"); err != nil {
 		t.Fatal(err)
 	}
-	work := ship.Work{Statements: []string{"ALTER TABLE product ADD COLUMN stock integer"}, Atomic: true,
-		Record: []ship.Record{{Migration: "stock", Status: ship.RecordDone}}}
+	work := ship.Work{
+		Statements: []string{"ALTER TABLE product ADD COLUMN stock integer"}, Atomic: true,
+		Record: []ship.Record{{Migration: "stock", Status: ship.RecordDone}},
+	}
 	begun := time.Now()
 	err = l.Do(within(t), work)
 	wantKind(t, err, ship.MigrationFailed)
@@ -81,8 +83,10 @@ func (s Suite) killed(t *testing.T) {
 	if hasTable(t, db, "half") || len(ledger(t, db)) != 0 {
 		t.Error("the killed migration left something")
 	}
-	do(t, l, ship.Work{Statements: []string{"CREATE TABLE half (id integer)"}, Atomic: true,
-		Record: []ship.Record{{Migration: "half", Status: ship.RecordDone}}})
+	do(t, l, ship.Work{
+		Statements: []string{"CREATE TABLE half (id integer)"}, Atomic: true,
+		Record: []ship.Record{{Migration: "half", Status: ship.RecordDone}},
+	})
 	if !hasTable(t, db, "half") || len(ledger(t, db)) != 1 {
 		t.Error("the migration could not be run again")
 	}
@@ -96,7 +100,9 @@ func crashPlace() (p Place, ok bool) {
 // crashInside is what the process to be killed does.
 func (s Suite) crashInside(t *testing.T, p Place) {
 	l := lock(t, s.open(t, p), 1, "the dead")
-	err := l.Do(t.Context(), ship.Work{Statements: []string{"CREATE TABLE half (id integer)", s.Slow}, Atomic: true,
-		Record: []ship.Record{{Migration: "half", Status: ship.RecordDone}}})
+	err := l.Do(t.Context(), ship.Work{
+		Statements: []string{"CREATE TABLE half (id integer)", s.Slow}, Atomic: true,
+		Record: []ship.Record{{Migration: "half", Status: ship.RecordDone}},
+	})
 	t.Fatalf("the slow statement ended: %v", err)
 }

@@ -78,8 +78,10 @@ func (s Suite) cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(within(t))
 	result := make(chan error)
 	go func() {
-		result <- l.Do(ctx, ship.Work{Statements: []string{"CREATE TABLE half (id integer)", s.Slow}, Atomic: true,
-			Record: []ship.Record{{Migration: "half", Status: ship.RecordDone}}})
+		result <- l.Do(ctx, ship.Work{
+			Statements: []string{"CREATE TABLE half (id integer)", s.Slow}, Atomic: true,
+			Record: []ship.Record{{Migration: "half", Status: ship.RecordDone}},
+		})
 	}()
 	until(t, "the statement runs", func() bool { return s.Inside(app) })
 	cancel()

@@ -115,7 +115,8 @@ func app(t testing.TB, url string) *sql.DB {
 
 func exec(t testing.TB, db interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
-}, format string, args ...any) {
+}, format string, args ...any,
+) {
 	t.Helper()
 	if _, err := db.ExecContext(t.Context(), fmt.Sprintf(format, args...)); err != nil {
 		t.Fatalf(format+": %v", append(args, err)...)

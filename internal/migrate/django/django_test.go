@@ -250,8 +250,10 @@ func TestProblemsOfTheGraphAreSentences(t *testing.T) {
 		arrange func()
 		want    string
 	}{
-		"two heads": {func() { p.release("two-heads") },
-			"catalog has 2 migrations that nothing follows (0003_subtitle, 0003_weight): merge them"},
+		"two heads": {
+			func() { p.release("two-heads") },
+			"catalog has 2 migrations that nothing follows (0003_subtitle, 0003_weight): merge them",
+		},
 		"a history that cannot be": {func() {
 			p.exec("DELETE FROM django_migrations WHERE app='catalog' AND name='0001_initial'")
 		}, "catalog.0002_stock is applied before its dependency catalog.0001_initial"},
@@ -261,8 +263,10 @@ func TestProblemsOfTheGraphAreSentences(t *testing.T) {
 		"a file that is no Python": {func() {
 			p.write("catalog/migrations/0003_x.py", plain+"    dependencies = [(\n")
 		}, "Django cannot load the migrations: SyntaxError"},
-		"a file of no installed app": {func() { p.write("gone/migrations/0001_x.py", plain) },
-			"Django does not load gone/migrations/0001_x.py"},
+		"a file of no installed app": {
+			func() { p.write("gone/migrations/0001_x.py", plain) },
+			"Django does not load gone/migrations/0001_x.py",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.release()

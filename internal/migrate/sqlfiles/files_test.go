@@ -31,25 +31,45 @@ func TestFilesTellsWhatAFileSays(t *testing.T) {
 		want ship.Migration // of the last file
 	}{
 		"nothing": {folder("README.md", "x"), ship.Migration{}},
-		"goose": {folder("00001_a.sql", gooseUp, "00010_b.sql", gooseUp, "2_c.sql", gooseUp+"-- +goose Down\nSELECT 2;\n"),
-			ship.Migration{ID: "00010_b", File: "migrations/00010_b.sql", Atomic: true, WhyNot: "migrations/00010_b.sql has no -- +goose Down", SQL: gooseUp}},
-		"goose without a transaction": {folder("1_a.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 2;\n-- +goose Down\nSELECT 2;\n"),
-			ship.Migration{ID: "1_a", File: "migrations/1_a.sql", Reversible: true, SQL: "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 2;\n"}},
-		"a declaration": {folder("1_a.sql", "-- shiplock: phase=expand reason=\"unused\"\n"+gooseUp),
-			ship.Migration{ID: "1_a", File: "migrations/1_a.sql", Atomic: true, WhyNot: "migrations/1_a.sql has no -- +goose Down", Declared: ship.Expand, Reason: "unused",
-				SQL: "-- shiplock: phase=expand reason=\"unused\"\n" + gooseUp}},
-		"dbmate": {folder("2_b.sql", "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n", "10_a.sql", "-- migrate:up transaction:false\nSELECT 1;SELECT 1;\n"),
-			ship.Migration{ID: "2_b", File: "migrations/2_b.sql", Atomic: true, Reversible: true, SQL: "-- migrate:up\nSELECT 1;\n"}},
-		"dbmate without a transaction": {folder("1_a.sql", "-- migrate:up transaction:false\nSELECT 1;\nSELECT 2;\n"),
-			ship.Migration{ID: "1_a", File: "migrations/1_a.sql", WhyNot: "migrations/1_a.sql has no -- migrate:down", SQL: "-- migrate:up transaction:false\nSELECT 1;\nSELECT 2;\n"}},
-		"golang-migrate": {folder("9_a.up.sql", "SELECT 1;", "10_b.up.sql", "BEGIN;\nSELECT 1;\nCOMMIT;", "10_b.down.sql", "SELECT 2;"),
-			ship.Migration{ID: "10_b", File: "migrations/10_b.up.sql", Atomic: true, Reversible: true, SQL: "BEGIN;\nSELECT 1;\nCOMMIT;"}},
-		"what refuses a transaction": {folder("1_a.up.sql", "CREATE INDEX CONCURRENTLY i ON t (a);"),
-			ship.Migration{ID: "1_a", File: "migrations/1_a.up.sql", WhyNot: "there is no 1_a.down.sql", SQL: "CREATE INDEX CONCURRENTLY i ON t (a);"}},
-		"flyway": {folder("V1_2__b_c.sql", "SELECT 1;", "V1.10__d.sql", "SELECT 1;", "U1.10.0__d.sql", "SELECT 2;"),
-			ship.Migration{ID: "V1.10__d", File: "migrations/V1.10__d.sql", Atomic: true, Reversible: true, SQL: "SELECT 1;"}},
-		"flyway without a transaction": {folder("V1__a.sql", "SELECT 1;\nSELECT 2;", "V1__a.sql.conf", "executeInTransaction=false\n"),
-			ship.Migration{ID: "V1__a", File: "migrations/V1__a.sql", WhyNot: "there is no U1__….sql", SQL: "SELECT 1;\nSELECT 2;"}},
+		"goose": {
+			folder("00001_a.sql", gooseUp, "00010_b.sql", gooseUp, "2_c.sql", gooseUp+"-- +goose Down\nSELECT 2;\n"),
+			ship.Migration{ID: "00010_b", File: "migrations/00010_b.sql", Atomic: true, WhyNot: "migrations/00010_b.sql has no -- +goose Down", SQL: gooseUp},
+		},
+		"goose without a transaction": {
+			folder("1_a.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 2;\n-- +goose Down\nSELECT 2;\n"),
+			ship.Migration{ID: "1_a", File: "migrations/1_a.sql", Reversible: true, SQL: "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 2;\n"},
+		},
+		"a declaration": {
+			folder("1_a.sql", "-- shiplock: phase=expand reason=\"unused\"\n"+gooseUp),
+			ship.Migration{
+				ID: "1_a", File: "migrations/1_a.sql", Atomic: true, WhyNot: "migrations/1_a.sql has no -- +goose Down", Declared: ship.Expand, Reason: "unused",
+				SQL: "-- shiplock: phase=expand reason=\"unused\"\n" + gooseUp,
+			},
+		},
+		"dbmate": {
+			folder("2_b.sql", "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n", "10_a.sql", "-- migrate:up transaction:false\nSELECT 1;SELECT 1;\n"),
+			ship.Migration{ID: "2_b", File: "migrations/2_b.sql", Atomic: true, Reversible: true, SQL: "-- migrate:up\nSELECT 1;\n"},
+		},
+		"dbmate without a transaction": {
+			folder("1_a.sql", "-- migrate:up transaction:false\nSELECT 1;\nSELECT 2;\n"),
+			ship.Migration{ID: "1_a", File: "migrations/1_a.sql", WhyNot: "migrations/1_a.sql has no -- migrate:down", SQL: "-- migrate:up transaction:false\nSELECT 1;\nSELECT 2;\n"},
+		},
+		"golang-migrate": {
+			folder("9_a.up.sql", "SELECT 1;", "10_b.up.sql", "BEGIN;\nSELECT 1;\nCOMMIT;", "10_b.down.sql", "SELECT 2;"),
+			ship.Migration{ID: "10_b", File: "migrations/10_b.up.sql", Atomic: true, Reversible: true, SQL: "BEGIN;\nSELECT 1;\nCOMMIT;"},
+		},
+		"what refuses a transaction": {
+			folder("1_a.up.sql", "CREATE INDEX CONCURRENTLY i ON t (a);"),
+			ship.Migration{ID: "1_a", File: "migrations/1_a.up.sql", WhyNot: "there is no 1_a.down.sql", SQL: "CREATE INDEX CONCURRENTLY i ON t (a);"},
+		},
+		"flyway": {
+			folder("V1_2__b_c.sql", "SELECT 1;", "V1.10__d.sql", "SELECT 1;", "U1.10.0__d.sql", "SELECT 2;"),
+			ship.Migration{ID: "V1.10__d", File: "migrations/V1.10__d.sql", Atomic: true, Reversible: true, SQL: "SELECT 1;"},
+		},
+		"flyway without a transaction": {
+			folder("V1__a.sql", "SELECT 1;\nSELECT 2;", "V1__a.sql.conf", "executeInTransaction=false\n"),
+			ship.Migration{ID: "V1__a", File: "migrations/V1__a.sql", WhyNot: "there is no U1__….sql", SQL: "SELECT 1;\nSELECT 2;"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all, err := tool(t, sqlfiles.Config{}).Files(c.tree)
