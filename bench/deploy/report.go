@@ -82,10 +82,10 @@ func enter(parts *[]part, name string, value float64, theirs bool) {
 // markdown writes a table for each tree.
 func (r report) markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rounds on %d cores, %s, %s; median, least – greatest.\n", r.Rounds, r.CPUs, r.System, r.Go)
+	fmt.Fprintf(&b, "%d rounds on %d cores, %s, %s.\n", r.Rounds, r.CPUs, r.System, r.Go)
 	for _, t := range r.Trees {
 		fmt.Fprintf(&b, "\n### The %s tree: %d files, %.1f MiB\n\n", t.Name, t.Files, float64(t.Bytes)/(1<<20))
-		fmt.Fprint(&b, "| a deployment | median, ms | spread, ms |\n| --- | ---: | ---: |\n")
+		fmt.Fprint(&b, "| a deployment | median, ms | middle half | least – greatest |\n| --- | ---: | ---: | ---: |\n")
 		for _, p := range t.Parts {
 			name := p.Name
 			if p.Theirs {
@@ -94,11 +94,11 @@ func (r report) markdown(w io.Writer) error {
 			row(&b, name, p.Sample, "%.1f")
 		}
 		row(&b, "**all but the application's own**", t.Overhead, "%.1f")
-		fmt.Fprint(&b, "\n| the same tree, by | median, ms | spread, ms |\n| --- | ---: | ---: |\n")
+		fmt.Fprint(&b, "\n| the same tree, by | median, ms | middle half | least – greatest |\n| --- | ---: | ---: | ---: |\n")
 		for _, p := range t.Tools {
 			row(&b, "`"+p.Name+"`", p.Sample, "%.1f")
 		}
-		fmt.Fprint(&b, "\n| a deployment takes so many times as long as | median | spread |\n| --- | ---: | ---: |\n")
+		fmt.Fprint(&b, "\n| a deployment takes so many times as long as | median | middle half | least – greatest |\n| --- | ---: | ---: | ---: |\n")
 		for _, p := range t.Ratios {
 			row(&b, "`"+p.Name+"`", p.Sample, "%.2f")
 		}
@@ -108,5 +108,5 @@ func (r report) markdown(w io.Writer) error {
 }
 
 func row(b *strings.Builder, name string, s sample, format string) {
-	fmt.Fprintf(b, "| %s | "+format+" | %s |\n", name, s.median(), s.spread(format))
+	fmt.Fprintf(b, "| %s | "+format+" | %s | %s |\n", name, s.median(), s.middle(format), s.spread(format))
 }

@@ -21,6 +21,7 @@ type options struct {
 	rounds      int
 	connections int
 	length      time.Duration
+	foreign     float64
 	output      string
 	binary      string
 	profile     string
@@ -44,6 +45,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 7, "measure so `many` interleaved rounds")
 	f.IntVar(&o.connections, "connections", 64, "load with so `many` connections")
 	f.DurationVar(&o.length, "for", 5*time.Second, "load for so `long` each time")
+	f.Float64Var(&o.foreign, "foreign", 0.15, "drop rounds in which others had more than this `share` of the machine")
 	f.StringVar(&o.output, "o", "text", "`format`: text, which is Markdown, or json")
 	f.StringVar(&o.binary, "shiplock", "", "measure this `program` instead of building one")
 	f.StringVar(&o.profile, "profile", "", "load the proxy once and write its CPU profile to this `file`, instead")

@@ -15,6 +15,11 @@ import (
 type arrival struct {
 	rate     float64       // requests a second
 	p50, p99 time.Duration // of latency
+	requests int64
+	wrk      time.Duration // CPU time of wrk itself
+
+	cpu     usage
+	foreign float64 // share of the machine that others had meanwhile
 }
 
 // wrk loads an address with one thread. An answer that is not the backend's is
@@ -27,7 +32,9 @@ func wrk(ctx context.Context, address string, connections int, length time.Durat
 	if err := cmd.Run(); err != nil {
 		return arrival{}, fmt.Errorf("wrk (Debian: wrk): %w: %s", err, out.String())
 	}
-	return readWrk(out.String())
+	a, err := readWrk(out.String())
+	a.wrk = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return a, err
 }
 
 func readWrk(text string) (a arrival, err error) {
@@ -41,6 +48,9 @@ func readWrk(text string) (a arrival, err error) {
 		return ""
 	}
 	if a.rate, err = strconv.ParseFloat(find(`Requests/sec:\s+(\S+)`), 64); err != nil {
+		return a, fmt.Errorf("read what wrk says: %w: %s", err, text)
+	}
+	if a.requests, err = strconv.ParseInt(find(`(\d+) requests in`), 10, 64); err != nil {
 		return a, fmt.Errorf("read what wrk says: %w: %s", err, text)
 	}
 	for share, to := range map[string]*time.Duration{"50": &a.p50, "99": &a.p99} {
