@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,13 +211,13 @@ func TestGoFromReleaseToReleaseUnderLoad(t *testing.T) {
 	s.has("orders", "note", true)
 
 	// The rolled-back release survives its own restart on the newer schema.
-	s.restarted("web")
+	s.restarted("web", "/products")
 	s.answers("/products", "1")
 }
 
 // restarted kills every instance of a process in the active slot and waits
-// until others have taken their place.
-func (p *project) restarted(process string) {
+// until others have taken their place and answer.
+func (p *project) restarted(process, path string) {
 	p.w.t.Helper()
 	before := p.status()
 	old := map[string]int{}
@@ -237,6 +238,9 @@ func (p *project) restarted(process string) {
 			if i.State != "running" || i.PID == old[i.ID] {
 				return fmt.Errorf("%s is %s, pid %d", i.ID, i.State, i.PID)
 			}
+		}
+		if code, _, body := p.get(path); code != http.StatusOK {
+			return fmt.Errorf("%s answers %d: %s", path, code, body)
 		}
 		return nil
 	})
@@ -330,7 +334,7 @@ func TestGoMaintenancePutsTheBackupBackWhenThereIsNoWayDown(t *testing.T) {
 		t.Errorf("prices are %v, were %v", after, before)
 	}
 	s.answers("/products", "1")
-	s.restarted("web")
+	s.restarted("web", "/products")
 	s.answers("/products", "1")
 
 	s.version("3")
