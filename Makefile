@@ -46,8 +46,9 @@ lint: ## golangci-lint and staticcheck; builds them the first time, which takes 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	@$(TOOL) govulncheck ./... || echo "govulncheck did not succeed: read above whether it found something or could not reach its database"
 
-bench: ## benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## a deployment beside zip and unzip, the proxy beside nginx; docs/measurements.md explains
+	go run ./bench/deploy
+	go run ./bench/proxy
 
 demo: build ## a deployment, a failure and a rollback, in under a minute
 	./bin/shiplock demo
