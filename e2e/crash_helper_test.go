@@ -449,6 +449,13 @@ func (u *users) workerDies() {
 	u.kills = append(u.kills, time.Now())
 }
 
+// allow503 excuses answers of the maintenance page.
+func (u *users) allow503() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.lost = slices.DeleteFunc(u.lost, func(a load.Answer) bool { return a.Class == "503" })
+}
+
 // excused tells whether a request was under way when a worker was killed.
 func (u *users) excused(a load.Answer) bool {
 	const slack = 50 * time.Millisecond // between the kill and our note of it

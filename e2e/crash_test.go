@@ -64,9 +64,22 @@ func TestKillOfAnyProcessInTheMiddleOfAnyStep(t *testing.T) {
 
 // hit deploys the next release, kills the victim when the step begins, and
 // fails the test unless the run passes all the same.
-func (y *yard) hit(step string, v victim, u *users, args ...string) {
+func (y *yard) hit(step string, v victim, u *users) {
 	y.t.Helper()
 	y.next()
+	y.hitRun(step, v, u)
+}
+
+// hitBreaking does the same with a release whose migration the running one
+// could not live with.
+func (y *yard) hitBreaking(step string, v victim, u *users, route string) {
+	y.t.Helper()
+	y.breaking()
+	y.hitRun(step, v, u, "--accept", route)
+}
+
+func (y *yard) hitRun(step string, v victim, u *users, args ...string) {
+	y.t.Helper()
 	l := y.live(append([]string{"deploy", "production"}, args...)...)
 	if !l.started(step) {
 		e := l.end()
@@ -85,6 +98,45 @@ func (y *yard) hit(step string, v victim, u *users, args ...string) {
 		y.t.Errorf("%s killed in %s: nobody was told how run %s ended", v.name, step, e.Run)
 	}
 	y.appliedOnce(y.releases)
+}
+
+// The routes for changes that the running release cannot live with have steps
+// of their own, in which no request reaches the database.
+func TestKillInTheStepsOfAnInterruption(t *testing.T) {
+	for _, route := range []string{"hold", "maintenance"} {
+		for _, v := range victims {
+			t.Run(route+" "+v.name, func(t *testing.T) {
+				y := newYard(t, newWorld(t), slowly)
+				y.next()
+				ordinary := stepsOf(t, y)
+				y.next()
+				y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 2)
+				u := y.users(20)
+				y.breaking()
+				steps := stepsOf(t, y, "--accept", route)
+				for _, must := range []string{route, "open"} {
+					if !slices.Contains(steps, must) {
+						t.Fatalf("the deployment has no step %s: %v", must, steps)
+					}
+				}
+				for _, step := range steps {
+					if slices.Contains(ordinary, step) && step != "migrate" && step != "shift" {
+						continue // hit in the ordinary route
+					}
+					// What is taken away next has to be there.
+					y.next()
+					y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, y.releases)
+					y.hitBreaking(step, v, u, route)
+				}
+				if route == "maintenance" {
+					u.allow503()
+				}
+				s := u.stop()
+				y.gatesOnce(y.releases)
+				y.takenOnce(s.Posts)
+			})
+		}
+	}
 }
 
 // A power cut ends everything at once, and nothing of ours can do anything
