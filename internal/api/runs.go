@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/shiplock/shiplock/internal/plan"
@@ -177,6 +178,9 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	switch in.Name {
 	case "cancel", "resume":
 	case "resolve":
+		if !slices.ContainsFunc(run.Plan.Migrations, func(m ship.Migration) bool { return m.ID == in.Migration }) {
+			return ship.Errorf(ship.NotFound, "shiplock explain "+run.ID, "run %s does not apply %q", run.ID, in.Migration)
+		}
 		sig.Name, sig.Data = "resolve:"+in.Migration, in.As
 	default:
 		return ship.Errorf(ship.Invalid, "", "no signal %q", in.Name)

@@ -31,8 +31,10 @@ func (e *Engine) failEarly(ctx context.Context, run ship.Run, failure error) (sh
 		return run.Result, failure // tried again when it can be reached
 	}
 	w := &work{e: e, run: run}
-	r := ship.Result{Run: run.ID, Environment: w.env(), Status: ship.Broken, Kind: ship.KindOf(failure), Reason: failure.Error(),
-		Next: ship.HintOf(failure), Schema: ship.SchemaUnchanged, Candidate: run.Request.Release.Number}
+	r := ship.Result{
+		Run: run.ID, Environment: w.env(), Status: ship.Broken, Kind: ship.KindOf(failure), Reason: failure.Error(),
+		Next: ship.HintOf(failure), Schema: ship.SchemaUnchanged, Candidate: run.Request.Release.Number,
+	}
 	if r.Kind == ship.Internal {
 		r.Kind = ship.Failed
 	}
@@ -84,6 +86,7 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 			return r, err
 		}
 	}
+	w.forgetCatalogs()
 	if err := w.platform.Release(ctx, w.env(), w.fence); err != nil && ship.KindOf(err) != ship.Fenced {
 		w.e.Log.Warn("release claim", "run", w.run.ID, "error", err)
 	}

@@ -20,6 +20,8 @@ type migrateEvidence struct {
 	Reverted  []string `json:"reverted"`  // applied or half applied, and taken back
 	// Served is the slot that served before a restore, which may have to stop it.
 	Served ship.Slot `json:"served,omitempty"`
+	// Tries counts how often a person had a migration begun anew.
+	Tries map[string]int `json:"tries,omitempty"`
 }
 
 // migration is a migrate step under way.
@@ -115,24 +117,32 @@ func (m *migration) apply(ctx context.Context, id string) error {
 		m.complete(id)
 		return nil
 	}
-	if rec != nil && rec.Status == ship.RecordStarted {
-		done, err := m.resolve(ctx, mig)
-		if err != nil || done {
+	attach := false
+	switch {
+	case rec != nil && rec.Status == ship.RecordStarted:
+		var done bool
+		if done, attach, err = m.resolve(ctx, mig, rec); err != nil || done {
 			return err
 		}
-	} else if mig.Applied {
+	case mig.Applied:
 		return m.done(ctx, mig)
 	}
-	before, err := m.w.db.Catalog(ctx)
+	return m.up(ctx, mig, attach)
+}
+
+// up has the tool apply a migration. With attach it was begun before under our
+// name: the tool finds it under way, or how it ended, and does not begin anew.
+func (m *migration) up(ctx context.Context, mig ship.Migration, attach bool) error {
+	before, err := m.before(ctx, mig)
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
-	if !records(m.w.tool) {
+	if !attach && !records(m.w.tool) {
 		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Record: []ship.Record{m.w.record(mig, ship.RecordStarted)}}); err != nil {
 			return err
 		}
 	}
-	if err := m.w.tool.Up(ctx, m.w.projectFor(m.project, mig), mig); err != nil {
+	if err := m.w.tool.Up(ctx, m.w.projectFor(m.project, mig, m.found.Tries[mig.ID]), mig); err != nil {
 		if interrupted(ctx) && !timedOut(ctx) {
 			return err // we are being stopped; whoever resumes observes
 		}
@@ -179,38 +189,50 @@ func (m *migration) ledger(ctx context.Context, id string) (*ship.Record, error)
 }
 
 // resolve finds out what became of a migration that was begun. A person's word
-// counts before the tool's; what cannot be known pauses the run.
-func (m *migration) resolve(ctx context.Context, mig ship.Migration) (done bool, err error) {
-	state, err := m.state(ctx, mig)
+// counts before the tool's. One that a command of this very run carries out is
+// attached to. What cannot be known pauses the run.
+func (m *migration) resolve(ctx context.Context, mig ship.Migration, rec *ship.Record) (done, attach bool, err error) {
+	state, err := m.word(ctx, mig)
 	if err != nil {
-		return false, err
+		return false, false, err
+	}
+	if state == "" {
+		if rec.Run == m.w.run.ID && !records(m.w.tool) {
+			return false, true, nil
+		}
+		if state, err = m.w.tool.Observe(ctx, m.project, mig); err != nil {
+			return false, false, err
+		}
 	}
 	switch state {
 	case migrate.StateApplied:
-		return true, m.done(ctx, mig)
+		return true, false, m.done(ctx, mig)
 	case migrate.StateNotApplied:
-		m.w.event(ctx, ship.EventNote, mig.ID+" was begun before a crash and is not applied: it is begun again", nil)
+		m.w.event(ctx, ship.EventNote, mig.ID+" was begun before and is not applied: it is begun again", nil)
 		if records(m.w.tool) {
-			return false, nil // its record says how far it came
+			return false, false, nil // its record says how far it came
 		}
-		return false, m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{mig.ID}})
+		return false, false, m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{mig.ID}})
 	}
-	return false, m.unknown(mig, "nobody saw how it ended", nil)
+	return false, false, m.unknown(mig, "nobody saw how it ended", nil)
 }
 
-func (m *migration) state(ctx context.Context, mig ship.Migration) (migrate.State, error) {
+// word takes what a person said of a migration, once. When it is to be begun
+// anew its commands need a name that was not used before.
+func (m *migration) word(ctx context.Context, mig ship.Migration) (migrate.State, error) {
 	if m.w.detached {
-		return m.w.tool.Observe(ctx, m.project, mig)
+		return "", nil
 	}
 	sig, err := m.w.e.Journal.TakeSignal(ctx, m.w.run.ID, "resolve:"+mig.ID)
-	if err != nil {
+	if err != nil || sig == nil {
 		return "", err
 	}
-	if sig != nil {
-		m.w.event(ctx, ship.EventNote, fmt.Sprintf("%s is %s, says %s", mig.ID, sig.Data, sig.By), nil)
-		return migrate.State(sig.Data), nil
+	m.w.event(ctx, ship.EventNote, fmt.Sprintf("%s is %s, says %s", mig.ID, sig.Data, sig.By), nil)
+	if m.found.Tries == nil {
+		m.found.Tries = map[string]int{}
 	}
-	return m.w.tool.Observe(ctx, m.project, mig)
+	m.found.Tries[mig.ID]++
+	return migrate.State(sig.Data), m.w.note(ctx, m.found)
 }
 
 // unknown pauses the run: the facts are given, and a person decides.

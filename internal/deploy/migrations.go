@@ -48,12 +48,16 @@ type runner struct {
 	w           *work
 	url         ship.Secret
 	lockTimeout time.Duration
+	tries       int // times a person had the migration begun anew
 }
 
 func (r runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, error) {
 	vars := map[string]string{"DATABASE_URL": r.url.Reveal()}
 	maps.Copy(vars, r.w.db.ToolVars(r.w.fence, r.lockTimeout))
 	maps.Copy(vars, c.Vars)
+	if c.Name != "" && r.tries > 0 {
+		c.Name = fmt.Sprintf("%s.again-%d", c.Name, r.tries)
+	}
 	c.Vars = vars
 	return r.w.command(ctx, c)
 }
@@ -71,7 +75,7 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 	}
 	p := migrate.Project{
 		Dir: w.folder(), Tree: tree, Fence: w.fence, Release: w.run.Request.Release.Artifact.Digest,
-		Runner:  runner{w, url, env.Migrate.LockTimeout},
+		Runner:  runner{w: w, url: url, lockTimeout: env.Migrate.LockTimeout},
 		Session: session{w.db, lock, env.Database.Kind},
 		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
 	}
@@ -81,11 +85,16 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 // projectFor is the project for one migration. What is not in a transaction
 // may build an index concurrently, which waits for other transactions however
 // long they take: a lock time-out would leave an invalid index behind.
-func (w *work) projectFor(p migrate.Project, m ship.Migration) migrate.Project {
-	if r, ok := p.Runner.(runner); ok && !m.Atomic {
-		r.lockTimeout = 0
-		p.Runner = r
+func (w *work) projectFor(p migrate.Project, m ship.Migration, tries int) migrate.Project {
+	r, ok := p.Runner.(runner)
+	if !ok {
+		return p
 	}
+	if !m.Atomic {
+		r.lockTimeout = 0
+	}
+	r.tries = tries
+	p.Runner = r
 	return p
 }
 
