@@ -62,7 +62,7 @@ func build(ctx context.Context, to, pkg string) error {
 
 // up starts the server and waits until it answers.
 func (m *machine) up(ctx context.Context) error {
-	m.server = exec.Command(m.binary, "up", "--data", m.data) //nolint:noctx // stop ends it, also after an interrupt
+	m.server = exec.Command(m.binary, "up", "--data", m.data) // stop ends it, also after an interrupt
 	m.server.Stdout, m.server.Stderr = &m.log, &m.log
 	m.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's interrupt is for us
 	if err := m.server.Start(); err != nil {

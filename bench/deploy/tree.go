@@ -121,7 +121,7 @@ func (p *project) weigh() error {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing is waited for
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nothing is waited for
 	if err != nil {
 		return 0, err
 	}

@@ -86,7 +86,7 @@ func (c *chain) startNginx(parent, name, config string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := &server{name: name, cmd: exec.Command(program, "-p", dir, "-c", file, "-e", "stderr")} //nolint:noctx // stop ends it, also after an interrupt
+	s := &server{name: name, cmd: exec.Command(program, "-p", dir, "-c", file, "-e", "stderr")} // stop ends it, also after an interrupt
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's interrupt is for us
 	if err := s.cmd.Start(); err != nil {
@@ -119,7 +119,7 @@ func (s *server) stop() error {
 }
 
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing is waited for
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nothing is waited for
 	if err != nil {
 		return "", err
 	}
