@@ -142,6 +142,19 @@ INSERT INTO marks (migration, counted)
 `, phase, up, max(1, y.pace.rows), y.releases, down), 0o644)
 }
 
+// change replaces text in a file of the tree.
+func (y *yard) change(name, before, after string) {
+	y.t.Helper()
+	b, err := os.ReadFile(filepath.Join(y.dir, name))
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	if !strings.Contains(string(b), before) {
+		y.t.Fatalf("%s has no %q:\n%s", name, before, b)
+	}
+	y.write(name, strings.Replace(string(b), before, after, 1), 0o644)
+}
+
 // query returns the rows of the shop's database.
 func (y *yard) query(text string) []string {
 	y.t.Helper()
@@ -342,6 +355,12 @@ func (l *live) over() bool {
 // command ended.
 func (l *live) started(step string) bool {
 	l.t.Helper()
+	return l.await(func(e ship.Event) bool { return e.Type == ship.EventStarted && e.Step == step })
+}
+
+// await waits for an event, and tells whether it came before the command ended.
+func (l *live) await(match func(ship.Event) bool) bool {
+	l.t.Helper()
 	limit := time.After(2 * time.Minute)
 	for {
 		select {
@@ -350,11 +369,11 @@ func (l *live) started(step string) bool {
 				return false
 			}
 			l.seen = append(l.seen, e)
-			if e.Type == ship.EventStarted && e.Step == step {
+			if match(e) {
 				return true
 			}
 		case <-limit:
-			l.t.Fatalf("step %s did not begin within 2 minutes", step)
+			l.t.Fatalf("what was waited for did not happen within 2 minutes:\n%s", tail(l.text.String(), 4000))
 		}
 	}
 }
@@ -449,11 +468,11 @@ func (u *users) workerDies() {
 	u.kills = append(u.kills, time.Now())
 }
 
-// allow503 excuses answers of the maintenance page.
-func (u *users) allow503() {
+// allow excuses a status: that of the maintenance page, or of a broken release.
+func (u *users) allow(status string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.lost = slices.DeleteFunc(u.lost, func(a load.Answer) bool { return a.Class == "503" })
+	u.lost = slices.DeleteFunc(u.lost, func(a load.Answer) bool { return a.Class == status })
 }
 
 // excused tells whether a request was under way when a worker was killed.

@@ -129,7 +129,7 @@ func TestKillInTheStepsOfAnInterruption(t *testing.T) {
 					y.hitBreaking(step, v, u, route)
 				}
 				if route == "maintenance" {
-					u.allow503()
+					u.allow("503")
 				}
 				s := u.stop()
 				y.gatesOnce(y.releases)
@@ -196,5 +196,75 @@ func (y *yard) cut(step string, instances bool) {
 	y.serves(serving)
 	if open := y.status().Open; open != nil {
 		y.t.Errorf("power cut in %s: run %s is still open: %s", step, open.ID, open.Status)
+	}
+}
+
+// A release that fails ends as it would have, however often the server is
+// killed while that is found out and taken back.
+func TestKillWhileARunFails(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ruin func(*yard)
+		mend func(*yard)
+		code int
+		kind ship.Kind
+		step string
+	}{
+		{"gate", func(y *yard) { y.change("shiplock.yaml", "sleep 0.2\"]", "sleep 0.2; exit 3\"]") },
+			(*yard).configure, 5, ship.GateFailed, "gate once"},
+		{"migration", func(y *yard) {
+			y.change("migrations/01002_mark.sql", "INSERT INTO marks", "INSERT INTO nowhere SELECT 1;\nINSERT INTO marks")
+		},
+			func(y *yard) { y.change("migrations/01002_mark.sql", "INSERT INTO nowhere SELECT 1;\n", "") }, 10, ship.MigrationFailed, "migrate"},
+		{"smoke", func(y *yard) { y.change("shiplock.yaml", "smoke: [/products]", "smoke: [/nowhere]") },
+			(*yard).configure, 3, ship.Failed, "smoke"},
+		{"watch", func(y *yard) {
+			y.change("shiplock.yaml", "smoke: [/products]\n", "")
+			y.change("shiplock.yaml", "watch: {for: 700ms, error_rate: 50%", "watch: {for: 20s, error_rate: 5%")
+			y.write("VERSION", "2\nerrors=2\n", 0o644)
+		}, func(y *yard) { y.configure(); y.write("VERSION", "2\n", 0o644) }, 4, ship.RolledBack, "watch"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			y := newYard(t, newWorld(t), slowly)
+			y.next()
+			stepsOf(t, y)
+			u := y.users(30)
+			y.next()
+			c.ruin(y)
+			for _, at := range []string{ship.EventStarted, ship.EventFailed, ship.EventUndone, ship.EventFinal} {
+				l := y.live("deploy", "production")
+				reached := l.await(func(e ship.Event) bool { return e.Type == at && (e.Step == c.step || at != ship.EventStarted) })
+				if reached {
+					y.w.killServer()
+					y.w.up()
+				}
+				e := l.end()
+				if e.code != c.code || e.Kind != c.kind || e.Serving != 1 {
+					t.Errorf("killed at %q: exit code %d, kind %q, v%d serving, want %d, %q, v1: %s\n%s", at, e.code, e.Kind, e.Serving, c.code, c.kind, e.Reason, tail(e.text, 3000))
+				}
+				last := y.settled()[0]
+				if last.Result.Kind != c.kind || last.Status != ship.Broken {
+					t.Errorf("killed at %q: the history has run %s as %s, kind %q: %s", at, last.ID, last.Status, last.Result.Kind, last.Result.Reason)
+				}
+				if y.bell.times(last.ID) == 0 {
+					t.Errorf("killed at %q: nobody was told of run %s", at, last.ID)
+				}
+				y.serves(1)
+			}
+			c.mend(y)
+			y.do("deploy", "production").expectPassed(t)
+			y.serves(2)
+			y.appliedOnce(2)
+			u.allow("500")
+			s := u.stop()
+			y.takenOnce(s.Posts)
+		})
+	}
+}
+
+func (e ended) expectPassed(t *testing.T) {
+	t.Helper()
+	if e.code != 0 || e.Status != ship.Passed {
+		t.Errorf("exit code %d, %s: %s\n%s", e.code, e.Status, e.Reason, tail(e.text, 3000))
 	}
 }
