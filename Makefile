@@ -6,7 +6,7 @@ TOOL := go tool -modfile=tools/go.mod
 # Packages are tested side by side; more than one for each core only makes
 # tests with real servers wait for each other.
 PARALLEL ?= 2
-TIMEOUT ?= 20m
+TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
 .PHONY: help build fmt check format-check vet arch setup test lint vuln bench demo update
