@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,17 +33,20 @@ func (w *world) migrating(name string) []int {
 	return pids
 }
 
-// inTheMiddle waits until a migration's first operation has been sent to the
-// database and its second has not.
-func (p *project) inTheMiddle(name string) {
+// inTheMiddle waits until a process carries the migration out and its first
+// operation is done, in a transaction that still holds the table or for good.
+func (p *project) inTheMiddle(url string) {
 	p.w.t.Helper()
 	p.w.eventually(2*time.Minute, "the migration is under way", func() error {
-		if len(p.w.migrating(name)) == 0 {
-			return fmt.Errorf("no process carries out %s", name)
+		if len(p.w.migrating("0003_subtitle")) == 0 {
+			return errors.New("no process carries it out")
+		}
+		if !column(p.w.t, url, "subtitle") && len(rows(p.w.t, url, `SELECT l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+			WHERE c.relname = 'catalog_product' AND l.mode = 'AccessExclusiveLock' AND l.granted`)) == 0 {
+			return errors.New("its first operation is not done")
 		}
 		return nil
 	})
-	time.Sleep(2 * time.Second) // Django needs a moment to come to its first operation
 }
 
 // slowMigration is the one of the variants that can be killed in the middle.
@@ -64,7 +67,7 @@ func TestDjangoKillInTheMiddleOfMigrateIsResumedAndNothingIsAppliedTwice(t *test
 	// The server dies: the migration goes on without it, and is found again.
 	p.next("slow")
 	c := p.begin("deploy", "production")
-	p.inTheMiddle("0003_subtitle")
+	p.inTheMiddle(url)
 	p.w.killServer()
 	p.w.up()
 	c.wait().expect(t, 0, "", ship.SchemaChanged, 2)
@@ -79,7 +82,7 @@ func TestDjangoKillOfMigrateItselfLeavesNothingOfAnAtomicMigration(t *testing.T)
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	p.next("slow")
 	c := p.begin("deploy", "production")
-	p.inTheMiddle("0003_subtitle")
+	p.inTheMiddle(url)
 	for _, pid := range p.w.migrating("0003_subtitle") {
 		p.w.kill(pid)
 	}
@@ -96,7 +99,7 @@ func TestDjangoKillInANonAtomicMigrationPausesAndAPersonDecides(t *testing.T) {
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	p.next("slow-nonatomic")
 	c := p.begin("deploy", "production")
-	p.inTheMiddle("0003_subtitle")
+	p.inTheMiddle(url)
 	p.w.killServer()
 	for _, pid := range p.w.migrating("0003_subtitle") {
 		p.w.kill(pid)

@@ -1,7 +1,7 @@
 // Package api is the server's HTTP API. It turns requests into calls of the
 // engine and the store and errors into statuses; it decides nothing. Who may
-// connect is the listener's to say: for now that is a unix socket only its
-// owner can open.
+// connect is the listener's to say: that is a unix socket only its owner can
+// open.
 package api
 
 import (
