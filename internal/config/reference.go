@@ -101,6 +101,3 @@ func (d *decoder) checkValue(s string, at spot) bool {
 	}
 	return true
 }
-
-// set tells whether the file has the value.
-func (v value) set() bool { return v.At.line > 0 }
