@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -192,7 +193,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	address := serve(t, answer(503, "", "", ""))
 	ctx, cancel := context.WithCancel(t.Context())
 	err := health.Wait(ctx, []health.Target{{Address: address}}, health.Settings{Every: time.Millisecond}, func(string) { cancel() })
-	if err != context.Canceled {
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

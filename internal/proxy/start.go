@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 
 // startTimeout bounds the time until a new worker's control socket answers.
 const startTimeout = 15 * time.Second
+
+// errEnded is the fault of a worker that ended, and with exit code 0.
+var errEnded = errors.New("exit status 0")
 
 // StartOptions say how a worker process is started.
 type StartOptions struct {
@@ -93,7 +97,7 @@ func (w *Worker) equip(ctx context.Context, o StartOptions) error {
 		}
 		select {
 		case <-w.done:
-			return fmt.Errorf("proxy worker ended at once (exit: %v), see its output in %s", w.err, filepath.Join(o.Dir, "worker.log"))
+			return fmt.Errorf("proxy worker ended at once, see its output in %s: %w", filepath.Join(o.Dir, "worker.log"), cmp.Or(w.err, errEnded))
 		case <-ctx.Done():
 			return fmt.Errorf("proxy worker %d does not answer: %w", w.process.Pid, err)
 		case <-tick.C:
