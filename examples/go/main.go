@@ -103,6 +103,8 @@ func serve(ctx context.Context, o options, s *shop) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	err = srv.Shutdown(ctx)
-	<-ended
+	if why := <-ended; !errors.Is(why, http.ErrServerClosed) {
+		err = errors.Join(err, why)
+	}
 	return err
 }

@@ -187,9 +187,11 @@ func (a *App) serve(ctx context.Context, l net.Listener) error {
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err := srv.Shutdown(stopCtx)
-	<-done
 	if errors.Is(err, context.DeadlineExceeded) {
-		return srv.Close()
+		err = srv.Close()
+	}
+	if why := <-done; !errors.Is(why, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve: %w", why))
 	}
 	return err
 }

@@ -97,7 +97,9 @@ func Shop(ctx context.Context, o ShopOptions, log *slog.Logger) error {
 	if err != nil {
 		err = errors.Join(err, srv.Close())
 	}
-	<-served
+	if why := <-served; !errors.Is(why, http.ErrServerClosed) {
+		err = errors.Join(err, why)
+	}
 	return err
 }
 
