@@ -19,7 +19,7 @@ import (
 // KillMode=process: when the node is stopped or restarted, systemd must end
 // the supervisor alone. The applications and the proxy worker go on serving
 // and are taken back by the next supervisor.
-var nodeUnit = template.Must(template.New("shiplock-node.service").Parse(`[Unit]
+const nodeUnit = `[Unit]
 Description=shiplock node: the applications of this machine and their proxy
 After=network-online.target
 Wants=network-online.target
@@ -35,9 +35,9 @@ LimitNOFILE=1048576
 
 [Install]
 WantedBy=multi-user.target
-`))
+`
 
-var serverUnit = template.Must(template.New("shiplock.service").Parse(`[Unit]
+const serverUnit = `[Unit]
 Description=shiplock server
 After=shiplock-node.service
 Wants=shiplock-node.service
@@ -50,7 +50,7 @@ KillMode=process
 
 [Install]
 WantedBy=multi-user.target
-`))
+`
 
 func (s *session) installCommand() *cobra.Command {
 	var dir string
@@ -101,12 +101,16 @@ func (s *session) units() (map[string][]byte, error) {
 		return nil, ship.Errorf(ship.Invalid, "move them", "a unit file cannot name %q and %q safely", o.Binary, data)
 	}
 	units := map[string][]byte{}
-	for _, t := range []*template.Template{nodeUnit, serverUnit} {
+	for name, text := range map[string]string{"shiplock-node.service": nodeUnit, "shiplock.service": serverUnit} {
+		t, err := template.New(name).Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("install: %w", err)
+		}
 		var b bytes.Buffer
 		if err := t.Execute(&b, map[string]string{"Binary": o.Binary, "Data": data}); err != nil {
 			return nil, fmt.Errorf("install: %w", err)
 		}
-		units[t.Name()] = b.Bytes()
+		units[name] = b.Bytes()
 	}
 	return units, nil
 }

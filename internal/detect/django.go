@@ -25,8 +25,10 @@ var (
 	mediaRoot      = regexp.MustCompile(`^MEDIA_ROOT\s*=\s*(.*)$`)
 	allowedHosts   = regexp.MustCompile(`^ALLOWED_HOSTS\s*=\s*\[([^\]]*)\]`)
 	lastQuoted     = regexp.MustCompile(`["']([\w./-]+)["']\s*\)*\s*,?\s*(?:#.*)?$`)
-	moduleFile     = func(module string) string { return strings.ReplaceAll(module, ".", "/") + ".py" }
 )
+
+// moduleFile is the file of a Python module.
+func moduleFile(module string) string { return strings.ReplaceAll(module, ".", "/") + ".py" }
 
 func django(s *scan) bool {
 	at, m := s.read("manage.py").find(djangoMark)

@@ -30,20 +30,22 @@ func frameworks(s *scan) {
 }
 
 var (
-	flaskObject   = regexp.MustCompile(`^(\w+)\s*=\s*(?:flask\.)?Flask\(`)
-	fastapiObject = regexp.MustCompile(`^(\w+)\s*(?::\s*\w+\s*)?=\s*(?:fastapi\.)?FastAPI\(`)
-	madeObject    = regexp.MustCompile(`^(app|application)\s*=\s*(?:\w+\.)?(?:create_app|make_app|create_application)\(`)
-	flaskFactory  = regexp.MustCompile(`^def (create_app|make_app|create_application)\(`)
-	entryFiles    = []string{"wsgi.py", "asgi.py", "app.py", "application.py", "main.py", "run.py", "server.py"}
-	moduleOf      = func(file string) string {
-		return strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(file, ".py"), "/__init__"), "/", ".")
-	}
+	flaskObject    = regexp.MustCompile(`^(\w+)\s*=\s*(?:flask\.)?Flask\(`)
+	fastapiObject  = regexp.MustCompile(`^(\w+)\s*(?::\s*\w+\s*)?=\s*(?:fastapi\.)?FastAPI\(`)
+	madeObject     = regexp.MustCompile(`^(app|application)\s*=\s*(?:\w+\.)?(?:create_app|make_app|create_application)\(`)
+	flaskFactory   = regexp.MustCompile(`^def (create_app|make_app|create_application)\(`)
+	entryFiles     = []string{"wsgi.py", "asgi.py", "app.py", "application.py", "main.py", "run.py", "server.py"}
 	importedFrom   = regexp.MustCompile(`^from (\w+)(?:\.\w+)* import .*\bcreate_app\b`)
 	factoryNeeds   = regexp.MustCompile(`^def \w+\(\s*\w+\s*(?::[^=,)]*)?[,)]`)
 	isFlaskCode    = regexp.MustCompile(`^(?:from|import) flask\b`)
 	isFastapiCode  = regexp.MustCompile(`^(?:from|import) fastapi\b`)
 	defaultServers = map[bool]string{false: "gunicorn", true: "uvicorn"}
 )
+
+// moduleOf is the Python module in a file.
+func moduleOf(file string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(file, ".py"), "/__init__"), "/", ".")
+}
 
 func flask(s *scan) bool {
 	dep, ok := s.dep("py:flask")

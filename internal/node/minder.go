@@ -10,7 +10,7 @@ import (
 )
 
 // never is a time that does not come.
-var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+func never() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // mind does what has to happen in the environment when nobody asks for it: it
 // ends a hold, drains, guards a swap, and stops the old slot when its time is
@@ -22,7 +22,7 @@ func (e *environment) mind(ctx context.Context) {
 	defer guard.end()
 	for ctx.Err() == nil {
 		s := e.now()
-		next := never
+		next := never()
 		if s != nil {
 			next = e.duties(ctx, s, &drain, &guard)
 		}
@@ -38,7 +38,7 @@ func (e *environment) mind(ctx context.Context) {
 
 // duties begins what is due and returns when to look again at the latest.
 func (e *environment) duties(ctx context.Context, s *envState, drain, guard *background) time.Time {
-	next := never
+	next := never()
 	soon := func(t time.Time) {
 		if t.Before(next) {
 			next = t

@@ -21,22 +21,20 @@ const (
 	maxFiles = 20000
 )
 
+// assigned matches, behind its name, a module's assignment of None, a string,
+// or a tuple or list of strings, which may have a type and several lines.
+const assigned = `\s*(?::[^=\n]+)?=\s*(None|["'][^"'\n]*["']|\([^)]*\)|\[[^\]]*\])`
+
 var (
 	revisionLine = regexp.MustCompile(`(?m)^revision\s*(?::[^=\n]+)?=\s*["']([^"'\n]+)["']`)
-	downLine     = assigned("down_revision")
-	dependsLine  = assigned("depends_on")
+	downLine     = regexp.MustCompile(`(?m)^down_revision` + assigned)
+	dependsLine  = regexp.MustCompile(`(?m)^depends_on` + assigned)
 	quoted       = regexp.MustCompile(`["']([^"'\n]+)["']`)
 	// notAtomic is what ends the transaction around a revision or runs outside.
 	notAtomic    = regexp.MustCompile(`(?i)autocommit_block|concurrently|isolation_level|\bautocommit\b|\bcommit\b`)
 	locationLine = regexp.MustCompile(`(?m)^(script_location|version_locations)\s*[=:]\s*(.+)$`)
 	separator    = regexp.MustCompile(`[\s,:;]+`)
 )
-
-// assigned matches a module's assignment of None, a string, or a tuple or list
-// of strings, which may have a type and several lines.
-func assigned(name string) *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^` + name + `\s*(?::[^=\n]+)?=\s*(None|["'][^"'\n]*["']|\([^)]*\)|\[[^\]]*\])`)
-}
 
 // Files lists the revisions in a tree: every module with an assignment to
 // "revision" in the folders of versions. Whether a revision is reversible and
