@@ -128,7 +128,7 @@ func (e *environment) prepareNew(ctx context.Context, p prepareSpec) (string, er
 	took := []string{fmt.Sprintf("unpacked %d files", len(m.Files))}
 	var venv string
 	if py := p.Environment.Run.Python; py != nil {
-		did := ""
+		var did string
 		if venv, did, err = e.virtualenv(ctx, p, *py); err != nil {
 			return "", err
 		}

@@ -121,6 +121,12 @@ func carryOut(ctx context.Context, dir string) (jobEnd, error) {
 }
 
 func runCommand(ctx context.Context, dir string, cmd *exec.Cmd, timeout time.Duration) (jobEnd, error) {
+	var files []*os.File
+	defer func() {
+		for _, file := range files {
+			_ = file.Close() // the command has its own
+		}
+	}()
 	for _, f := range []struct {
 		name string
 		flag int
@@ -134,7 +140,7 @@ func runCommand(ctx context.Context, dir string, cmd *exec.Cmd, timeout time.Dur
 		if err != nil {
 			return jobEnd{}, err
 		}
-		defer file.Close()
+		files = append(files, file)
 		f.use(file)
 	}
 	began := time.Now()

@@ -84,6 +84,7 @@ func (e *envState) entry(env ship.Environment) proxy.Environment {
 		p.HoldFor = e.Mode.For + holdMargin
 	case ship.Maintenance:
 		p.RetryAfter = e.Mode.For
+	case ship.Serving: // nothing waits
 	}
 	for slot, s := range e.Slots {
 		if s.Started {

@@ -9,14 +9,19 @@ import (
 )
 
 func TestPostgresIsADatabaseOfItsOwn(t *testing.T) {
-	for range 2 {
-		conn, err := pgx.Connect(t.Context(), testneed.Postgres(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(t.Context())
-		if _, err := conn.Exec(t.Context(), "CREATE TABLE only_here (id int)"); err != nil {
-			t.Error(err)
-		}
+	first, second := testneed.Postgres(t), testneed.Postgres(t)
+	makeTable(t, first)
+	makeTable(t, second)
+}
+
+func makeTable(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE only_here (id int)"); err != nil {
+		t.Error(err)
 	}
 }
