@@ -21,7 +21,7 @@ import (
 // Run carries out a command line and returns the exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	s := &session{in: in, out: out, err: errOut, env: config.ProcessEnv(nil)}
-	root := s.root()
+	root := s.root() //nolint:contextcheck // the commands get it from ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)

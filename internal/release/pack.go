@@ -179,7 +179,8 @@ func header(f File, crc uint32) *zip.FileHeader {
 		CRC32:              crc,
 		CompressedSize64:   uint64(f.Size),
 		UncompressedSize64: uint64(f.Size),
-		ModifiedDate:       1<<5 | 1, //nolint:staticcheck // 1980-01-01; a raw entry ignores Modified
+		//lint:ignore SA1019 1980-01-01; a raw entry ignores Modified
+		ModifiedDate: 1<<5 | 1, //nolint:staticcheck // 1980-01-01; a raw entry ignores Modified
 	}
 	h.SetMode(fs.FileMode(f.mode()))
 	return h
