@@ -32,6 +32,7 @@ type migration struct {
 	project migrate.Project
 	list    *migrate.Listing
 	found   migrateEvidence
+	others  bool // another run did some of the migration under way
 }
 
 // begin takes the migration lock and lists what is there now.
@@ -117,6 +118,8 @@ func (m *migration) apply(ctx context.Context, id string) error {
 		m.complete(id)
 		return nil
 	}
+	// What another run did of it is in the schema we find.
+	m.others = rec != nil && rec.Status != ship.RecordDone && rec.Statement != 0 && rec.Run != m.w.run.ID
 	attach := false
 	switch {
 	case rec != nil && rec.Status == ship.RecordStarted:
@@ -245,7 +248,11 @@ func (m *migration) leftover(ctx context.Context, mig ship.Migration, before *da
 	if err != nil {
 		return nil, "", err
 	}
-	return differences(before, after), state, nil
+	left := differences(before, after)
+	if m.others {
+		left = append(left, "another run did some of its statements")
+	}
+	return left, state, nil
 }
 
 // takeDown tries the migration's own way down and returns what is still left.
@@ -259,6 +266,9 @@ func (m *migration) takeDown(ctx context.Context, mig ship.Migration, before *da
 	still, state, err := m.leftover(ctx, mig, before)
 	if err != nil {
 		return append(left, err.Error())
+	}
+	if m.others && state == migrate.StateNotApplied {
+		return nil // what there was before all of it is not known: the tool's word counts
 	}
 	if state == migrate.StateApplied {
 		still = append(still, mig.ID+" is still recorded as applied")
