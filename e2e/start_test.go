@@ -271,6 +271,37 @@ func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
 	steps(t, database)
 }
 
+func TestStartGoesOnAfterOneThatWasKilledAndSaysWhatItCannotKnow(t *testing.T) {
+	database := testneed.Postgres(t)
+	c := newContainer(t, "postgres", database, twoSteps)
+	killed := c.start("--migrate-only")
+	killed.until("the second migration is under way", func() bool {
+		return len(rows(t, database, `SELECT query FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND datname = current_database() AND pid <> pg_backend_pid()
+			AND to_regclass('steps') IS NOT NULL`)) > 0
+	})
+	if err := killed.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := c.start("--migrate-only").ended(); code != 0 {
+		t.Errorf("after one that was killed: exit code %d: %s", code, out)
+	}
+	steps(t, database)
+
+	c.write("migrations/00003_half.sql", "-- shiplock: phase=expand reason=\"nobody reads it yet\"\n-- +goose NO TRANSACTION\n-- +goose Up\nALTER TABLE shops ADD COLUMN town text;\nINSERT INTO no_such_table VALUES (1);\n")
+	// However often it is tried: what stayed is not forgotten.
+	for range 3 {
+		out, code := c.start("--migrate").ended()
+		if code != 10 {
+			t.Errorf("exit code %d, want 10: %s", code, out)
+		}
+		for _, word := range []string{"no_such_table", "not atomic", "shiplock migrate resolve production 00003_half --as applied|not-applied"} {
+			if !strings.Contains(out, word) {
+				t.Errorf("it does not say %q: %s", word, out)
+			}
+		}
+	}
+}
+
 func TestStartBecomesTheServer(t *testing.T) {
 	program, err := shopBinary()
 	if err != nil {
