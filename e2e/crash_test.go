@@ -159,7 +159,7 @@ func TestPowerCut(t *testing.T) {
 // cut deploys the next release and cuts the power when a step begins.
 func (y *yard) cut(step string, instances bool) {
 	y.t.Helper()
-	before := y.releases
+	before := y.status().Release.Number
 	y.next()
 	l := y.live("deploy", "production")
 	if !l.started(step) {
