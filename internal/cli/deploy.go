@@ -55,23 +55,12 @@ func (s *session) deployCommand() *cobra.Command {
 		Example:           "  shiplock deploy staging\n  shiplock deploy production --release v12\n  shiplock deploy dev -o json",
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
-			file, env, err := s.environment(args)
-			if err != nil {
-				return err
-			}
-			opts, err := d.options()
-			if err != nil {
-				return err
-			}
-			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
-				rel, err := s.pick(ctx, cl, file, env, d.release)
-				if err != nil {
+			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
+				if err := onBranch(ctx, r.folder, r.run.Environment, r.artifact); err != nil {
 					return err
 				}
-				if err := onBranch(ctx, file.Dir, env, rel.Artifact); err != nil {
-					return err
-				}
-				return s.runAndFollow(ctx, cl, wire.NewRun{Verb: ship.VerbDeploy, Environment: env, Release: rel.Number, By: s.who(), Reason: d.reason, Options: opts}, d.noWait)
+				r.run.Verb, r.run.Reason = ship.VerbDeploy, d.reason
+				return s.runAndFollow(ctx, cl, r.run, d.noWait)
 			})
 		},
 	}
@@ -81,6 +70,33 @@ func (s *session) deployCommand() *cobra.Command {
 	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
 	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
 	return c
+}
+
+// asked is what somebody wants done with a release.
+type asked struct {
+	run      wire.NewRun // its verb is for the command to say
+	artifact ship.Artifact
+	folder   string // of the configuration
+}
+
+// withRelease calls f with the release and the environment that are asked for.
+func (s *session) withRelease(ctx context.Context, args []string, d deployFlags, f func(context.Context, *client.Client, asked) error) error {
+	file, env, err := s.environment(args)
+	if err != nil {
+		return err
+	}
+	opts, err := d.options()
+	if err != nil {
+		return err
+	}
+	return s.with(ctx, file.Server, func(ctx context.Context, cl *client.Client) error {
+		rel, err := s.pick(ctx, cl, file, env, d.release)
+		if err != nil {
+			return err
+		}
+		run := wire.NewRun{Environment: env, Release: rel.Number, By: s.who(), Options: opts}
+		return f(ctx, cl, asked{run: run, artifact: rel.Artifact, folder: file.Dir})
+	})
 }
 
 // pick returns the release that is asked for: the named one, or a new one of

@@ -126,20 +126,9 @@ func (s *session) migrateUp() *cobra.Command {
 	c := &cobra.Command{
 		Use: "up [environment]", Short: "Apply the pending migrations the running release can live with, without deploying", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
-			file, env, err := s.environment(args)
-			if err != nil {
-				return err
-			}
-			opts, err := d.options()
-			if err != nil {
-				return err
-			}
-			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
-				rel, err := s.pick(ctx, cl, file, env, d.release)
-				if err != nil {
-					return err
-				}
-				return s.runAndFollow(ctx, cl, wire.NewRun{Verb: ship.VerbMigrate, Environment: env, Release: rel.Number, By: s.who(), Options: opts}, false)
+			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
+				r.run.Verb = ship.VerbMigrate
+				return s.runAndFollow(ctx, cl, r.run, false)
 			})
 		},
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/shiplock/shiplock/internal/client"
 	"github.com/shiplock/shiplock/internal/mask"
 	"github.com/shiplock/shiplock/internal/ship"
-	"github.com/shiplock/shiplock/internal/wire"
 )
 
 func (s *session) planCommand() *cobra.Command {
@@ -21,20 +20,9 @@ func (s *session) planCommand() *cobra.Command {
 		Long:              "Show what a deployment would do: its steps, the migrations with their SQL, the settings that\nchange, and for each step what happens when it fails. The release is packed and prepared in a\nfolder of its own, since only then can its tool show SQL; nothing that serves is touched.",
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
-			file, env, err := s.environment(args)
-			if err != nil {
-				return err
-			}
-			opts, err := d.options()
-			if err != nil {
-				return err
-			}
-			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
-				rel, err := s.pick(ctx, cl, file, env, d.release)
-				if err != nil {
-					return err
-				}
-				p, err := cl.Plan(ctx, wire.NewRun{Verb: ship.VerbDeploy, Environment: env, Release: rel.Number, By: s.who(), Options: opts})
+			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
+				r.run.Verb = ship.VerbDeploy
+				p, err := cl.Plan(ctx, r.run)
 				if err != nil {
 					return err
 				}
