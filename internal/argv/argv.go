@@ -15,7 +15,6 @@ package argv
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -113,21 +112,6 @@ func Expand(a ship.Argv, lookup func(string) (string, bool)) ([]string, error) {
 		return nil, &Error{Message: fmt.Sprintf("the program %s begins with a dash once its variables are replaced", a[0])}
 	}
 	return words, nil
-}
-
-// Names returns the variables a uses, each once, in order of appearance.
-func Names(a ship.Argv) []string {
-	var names []string
-	for _, word := range a {
-		// A word that cannot be scanned has no further names; Check says why.
-		_, _ = scan(word, func(name string) (string, bool) {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-			return "", true
-		})
-	}
-	return names
 }
 
 // scan expands one word. Without lookup it only checks the word's form.

@@ -136,13 +136,6 @@ func TestA31ExpandRefusesAProgramThatItsVariablesMakeAnOption(t *testing.T) {
 	}
 }
 
-func TestNamesListsEachVariableOnce(t *testing.T) {
-	got := argv.Names(ship.Argv{"a", "$B ${C}", "$$D", "$B"})
-	if want := []string{"B", "C"}; !slices.Equal(got, want) {
-		t.Errorf("Names = %q, want %q", got, want)
-	}
-}
-
 func TestJoinWritesALineThatSplitReads(t *testing.T) {
 	words := ship.Argv{"sh", "-c", "echo \"$HOME\" '$1' \\ `id` | a;b #c", "", "a$$b", "${A}b"}
 	line := argv.Join(words)

@@ -171,15 +171,6 @@ func (l *Load) Run(ctx context.Context) Snapshot {
 	return l.Snapshot()
 }
 
-// Run sends a load and returns what came of it.
-func Run(ctx context.Context, o Options) (Snapshot, error) {
-	l, err := New(o)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	return l.Run(ctx), nil
-}
-
 func (l *Load) work(ctx context.Context, start time.Time) {
 	for ctx.Err() == nil {
 		n := l.next.Add(1) - 1

@@ -27,11 +27,11 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 
 func run(t *testing.T, o load.Options) load.Snapshot {
 	t.Helper()
-	s, err := load.Run(t.Context(), o)
+	l, err := load.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return l.Run(t.Context())
 }
 
 func TestEveryRequestIsCountedOnBothSides(t *testing.T) {
