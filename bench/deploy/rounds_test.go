@@ -43,8 +43,13 @@ func TestTheApplicationsOwnTimeIsNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r treeReport
-	r.add(deployed, []lap{{zipStored, 50 * time.Millisecond}, {unzipStored, 40 * time.Millisecond}, {sumStored, 10 * time.Millisecond},
-		{syncStored, 100 * time.Millisecond}, {zipDeflated, 400 * time.Millisecond}})
+	r.add(deployed, []lap{
+		{zipStored, 50 * time.Millisecond},
+		{unzipStored, 40 * time.Millisecond},
+		{sumStored, 10 * time.Millisecond},
+		{syncStored, 100 * time.Millisecond},
+		{zipDeflated, 400 * time.Millisecond},
+	})
 	if r.Overhead[0] != 200 {
 		t.Errorf("the overhead is %v ms, want 300 less 100 of health", r.Overhead[0])
 	}
