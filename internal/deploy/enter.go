@@ -121,26 +121,24 @@ func (w *work) migrateOnce(ctx context.Context, atMost time.Duration) error {
 }
 
 func (w *work) migratePending(ctx context.Context) error {
-	if pending, err := w.pending(ctx); err != nil || len(pending) == 0 {
-		return err
-	}
-	end, err := w.turn(ctx)
+	seen, err := w.db.Epoch(ctx)
 	if err != nil {
 		return err
 	}
-	defer end()
-	pending, err := w.pending(ctx)
+	w.fence = ship.Fence{Run: w.run.ID, Epoch: max(1, seen)}
+	pending, end, err := w.turn(ctx)
 	if err != nil || len(pending) == 0 {
-		return err
+		return w.overtaken(ctx, err)
 	}
+	defer end()
 	// We are alone: what a replica that died has left is ended now.
 	w.fence.Epoch++
 	w.current.Params = []byte(`{}`)
-	m, end, err := w.beginMigration(ctx)
+	m, endMigration, err := w.beginMigration(ctx)
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer endMigration()
 	for _, mig := range pending {
 		if err := m.apply(ctx, mig.ID); err != nil {
 			return err
@@ -149,17 +147,37 @@ func (w *work) migratePending(ctx context.Context) error {
 	return nil
 }
 
-// turn takes the lock with the epoch the database is at. A higher one would
-// end whoever is at work; this one fails with kind Locked instead.
-func (w *work) turn(ctx context.Context) (end func(), err error) {
-	seen, err := w.db.Epoch(ctx)
-	if err != nil {
-		return nil, err
+// turn takes the lock with the epoch the database is at, if anything is
+// pending. A higher one would end whoever is at work; this one fails with kind
+// Locked instead.
+func (w *work) turn(ctx context.Context) (pending []ship.Migration, end func(), err error) {
+	if pending, err = w.pending(ctx); err != nil || len(pending) == 0 {
+		return nil, nil, err
 	}
-	w.fence = ship.Fence{Run: w.run.ID, Epoch: max(1, seen)}
 	lock, err := w.db.Lock(ctx, w.fence, w.e.Holder)
 	if err != nil {
-		return nil, fmt.Errorf("take the migration lock: %w", err)
+		return nil, nil, fmt.Errorf("take the migration lock: %w", err)
 	}
-	return func() { _ = lock.Release(context.WithoutCancel(ctx)) }, nil
+	end = func() { _ = lock.Release(context.WithoutCancel(ctx)) }
+	if pending, err = w.pending(ctx); err != nil || len(pending) == 0 {
+		end()
+	}
+	return pending, end, err
+}
+
+// overtaken tells what went wrong by itself from what went wrong because a
+// replica whose turn it is ended our sessions: its epoch shows soon after.
+func (w *work) overtaken(ctx context.Context, failure error) error {
+	if k := ship.KindOf(failure); failure == nil || k != ship.Internal && k != ship.Unreachable {
+		return failure
+	}
+	for range 10 {
+		if now, err := w.db.Epoch(ctx); err == nil && now > w.fence.Epoch {
+			return ship.Errorf(ship.Fenced, "", "epoch %d has the database now: %w", now, failure)
+		}
+		if sleep(ctx, 5*pollEvery) != nil {
+			break
+		}
+	}
+	return failure
 }
