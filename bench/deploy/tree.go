@@ -70,7 +70,7 @@ environments:
   bench: {platform: process, listen: "127.0.0.1:%[3]d", watch: {for: 0s}, keep_old: 0s}
 `, p.name, "sqlite:///"+database, port)
 	return errors.Join(
-		os.WriteFile(filepath.Join(p.dir, "shop"), program, 0o755), //nolint:gosec // a program
+		os.WriteFile(filepath.Join(p.dir, "shop"), program, 0o755),
 		os.WriteFile(filepath.Join(p.dir, "shiplock.yaml"), []byte(config), 0o644),
 		p.release(0))
 }

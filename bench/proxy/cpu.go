@@ -44,8 +44,9 @@ func (u usage) foreign(wrk, took time.Duration) float64 {
 	return float64(theirs) / float64(took) / float64(runtime.NumCPU())
 }
 
-// busy returns the time that the CPUs were not idle, the time that a
-// hypervisor took from them included.
+// busy returns the time that the CPUs were not idle. The time that a hypervisor
+// took from them and that of interrupts, ours too, are included: the share of
+// others comes out too high rather than too low.
 func busy() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
