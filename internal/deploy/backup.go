@@ -31,7 +31,7 @@ func backup(ctx context.Context, w *work) (string, any, error) {
 			return "", nil, err
 		}
 		if r.Code != 0 {
-			return "", nil, ship.Errorf(ship.Failed, "shiplock logs --job backup", "the backup command ended with exit code %d", r.Code)
+			return "", nil, ship.Errorf(ship.Failed, "shiplock logs "+w.env().Name+" --job "+w.run.ID+".backup", "the backup command ended with exit code %d", r.Code)
 		}
 		return "the backup command ended well", nil, nil
 	}

@@ -180,7 +180,7 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 	case verdict.Outcome == ship.Pass:
 		return verdict.Reason, verdict, nil
 	case verdict.Outcome == ship.Fail:
-		return "", verdict, ship.Errorf(ship.GateFailed, "shiplock logs --job gate-"+p.Gate.Name, "gate %s: %s", p.Gate.Name, verdict.Reason)
+		return "", verdict, ship.Errorf(ship.GateFailed, "shiplock logs "+w.env().Name+" --job "+w.run.ID+".gate-"+p.Gate.Name, "gate %s: %s", p.Gate.Name, verdict.Reason)
 	}
 	return "", verdict, ship.Errorf(ship.Inconclusive, "shiplock explain "+w.run.ID, "gate %s came to no conclusion: %s", p.Gate.Name, verdict.Reason)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/mask"
@@ -34,6 +35,12 @@ func (e *Engine) failEarly(ctx context.Context, run ship.Run, failure error) (sh
 	r := ship.Result{
 		Run: run.ID, Environment: w.env(), Status: ship.Broken, Kind: ship.KindOf(failure), Reason: failure.Error(),
 		Next: ship.HintOf(failure), Schema: ship.SchemaUnchanged, Candidate: run.Request.Release.Number,
+	}
+	// What serves goes on serving, also where the run never came to ask.
+	if p, err := e.Plugins.Platform(run.Request.Environment.Platform); err == nil {
+		if obs, err := p.Observe(ctx, w.env()); err == nil {
+			r.Serving = obs.Slots[obs.Active].Release.Number
+		}
 	}
 	if r.Kind == ship.Internal {
 		r.Kind = ship.Failed
@@ -131,6 +138,8 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 	if r.Next = ship.HintOf(failure); r.Next == "" {
 		r.Next = "shiplock explain " + w.run.ID
 	}
+	// A tool knows what its command is called, and not in which run.
+	r.Next = strings.Replace(r.Next, "shiplock logs --job ", "shiplock logs "+w.env().Name+" --job "+w.run.ID+".", 1)
 	return r
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/migrate"
@@ -89,7 +88,7 @@ func doMigrate(ctx context.Context, w *work) (string, any, error) {
 			return "", m.found, err
 		}
 	}
-	return strings.Join(m.found.Completed, ", "), m.found, nil
+	return listed(m.found.Completed), m.found, nil
 }
 
 // inTime bounds the next migration by what is left of a hold: half of the whole

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -21,7 +20,7 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 		if len(m.found.Completed) == 0 {
 			return "", m.found, nil
 		}
-		return "kept: " + strings.Join(m.found.Completed, ", ") + " (expand: the old release can live with it)", m.found, nil
+		return "kept: " + listed(m.found.Completed) + " (expand: the old release can live with it)", m.found, nil
 	}
 	downErr := m.down(ctx)
 	end()
@@ -29,7 +28,7 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 		if len(m.found.Reverted) == 0 {
 			return "", m.found, nil
 		}
-		return "taken down: " + strings.Join(m.found.Reverted, ", "), m.found, nil
+		return "taken down: " + listed(m.found.Reverted), m.found, nil
 	}
 	if !m.params.Restore {
 		return "", m.found, downErr

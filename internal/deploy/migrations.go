@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
@@ -151,4 +152,13 @@ func differences(before, after *database.Catalog) []string {
 		}
 	}
 	return out
+}
+
+// listed names migrations: all of a few, of many the first and the last.
+func listed(ids []string) string {
+	const few = 5
+	if len(ids) <= few {
+		return strings.Join(ids, ", ")
+	}
+	return fmt.Sprintf("%d migrations, from %s to %s", len(ids), ids[0], ids[len(ids)-1])
 }

@@ -74,6 +74,10 @@ func (w *work) instances(ctx context.Context, slot ship.Slot) string {
 		if text != "" {
 			text += ", "
 		}
+		if i.PID == 0 { // a worker begins when the old one has ended
+			text += i.ID + " follows the shift"
+			continue
+		}
 		text += fmt.Sprintf("%s pid %d", i.ID, i.PID)
 	}
 	return text
