@@ -2,12 +2,19 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/shiplock/shiplock/internal/ship"
 )
+
+// defaultSpace is the tablespace a new database gets when none is named.
+const defaultSpace = "pg_default"
 
 // create makes the fresh database as the live one was made.
 func (j *restoration) create(ctx context.Context) error {
@@ -30,7 +37,11 @@ func (j *restoration) create(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at database %s: %w", j.live, err)
 	}
-	sql := fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 OWNER %s TABLESPACE %s CONNECTION LIMIT %d", quote(j.fresh), quote(owner), quote(space), limit)
+	sql := fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 OWNER %s CONNECTION LIMIT %d", quote(j.fresh), quote(owner), limit)
+	if space != defaultSpace {
+		// Who names a tablespace needs rights on it, also on the default one.
+		sql += " TABLESPACE " + quote(space)
+	}
 	options := [][2]string{{"ENCODING", encoding}, {"LC_COLLATE", collate}, {"LC_CTYPE", ctype}}
 	switch kind {
 	case "i":
@@ -46,6 +57,9 @@ func (j *restoration) create(ctx context.Context) error {
 		sql += " " + o[0] + value
 	}
 	if err := j.exec(ctx, sql); err != nil {
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42501" {
+			return ship.Errorf(ship.Unreachable, "ALTER ROLE "+quote(owner)+" CREATEDB", "create database %s: %w", j.fresh, err)
+		}
 		return fmt.Errorf("create database %s: %w", j.fresh, err)
 	}
 	return nil
