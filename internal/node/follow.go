@@ -63,6 +63,16 @@ func follow(ctx context.Context, more bool, sources []*source, w io.Writer, over
 	return nil
 }
 
+// jobNames returns what a command that a person names can be called in a run:
+// "d-12-k3x9q.gate-unit" in full, with the run's number alone, or without it.
+func jobNames(run, name string) []string {
+	names := []string{name, run + "." + name}
+	if number, command, ok := strings.Cut(name, "."); ok && strings.HasPrefix(run, number+"-") {
+		names = append(names, run+"."+command)
+	}
+	return names
+}
+
 // copyJob copies the output of a named command of the newest run that has it.
 func (e *environment) copyJob(ctx context.Context, q platform.LogQuery, w io.Writer) error {
 	if !jobName.MatchString(q.Job) {
@@ -75,9 +85,11 @@ func (e *environment) copyJob(ctx context.Context, q platform.LogQuery, w io.Wri
 	var newest job
 	var at time.Time
 	for _, run := range runs {
-		j := jobOf(e.runs(run.Name()), q.Job)
-		if info, err := os.Stat(filepath.Join(j.dir, jobTask)); err == nil && info.ModTime().After(at) {
-			newest, at = j, info.ModTime()
+		for _, name := range jobNames(run.Name(), q.Job) {
+			j := jobOf(e.runs(run.Name()), name)
+			if info, err := os.Stat(filepath.Join(j.dir, jobTask)); err == nil && info.ModTime().After(at) {
+				newest, at = j, info.ModTime()
+			}
 		}
 	}
 	if newest.dir == "" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/traceback"
 )
 
 // prepareTimeout bounds each command of a preparation.
@@ -178,9 +179,9 @@ func failure(what string, r platform.Result) error {
 	}
 	hint := ""
 	if strings.Contains(out, "Permission denied") || strings.Contains(out, "PermissionError") {
-		hint = "a prepared release cannot be written to: list folders it writes to under run.shared"
+		hint = "a prepared release cannot be written to: move a command that fills it from run.setup to run.prepare, or list the folder under run.shared"
 	}
-	return ship.Errorf(ship.Failed, hint, "%s failed: %s: %s", what, how, out[max(0, len(out)-2000):])
+	return ship.Errorf(ship.Failed, hint, "%s failed: %s: %s", what, how, traceback.Reason([]byte(out), nil))
 }
 
 // unpack puts the release's folder in place, whole or not at all.
