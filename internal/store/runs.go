@@ -38,6 +38,9 @@ func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (s
 			env.App, env.Name, encode(req.Environment))
 		return err
 	})
+	if ship.KindOf(err) == ship.Locked {
+		return ship.Run{}, err
+	}
 	if err != nil {
 		return ship.Run{}, fmt.Errorf("record run: %w", err)
 	}
