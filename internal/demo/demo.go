@@ -84,7 +84,11 @@ func choose(o Options) ([]Release, error) {
 	if shown == "" {
 		return nil, ship.Errorf(ship.Invalid, "shiplock demo --break errors", "demo: %q is none of errors, slow, migration", o.Break)
 	}
-	return slices.DeleteFunc(all, func(r Release) bool { return r.Name > "v2" && r.Name != shown }), nil
+	all = slices.DeleteFunc(all, func(r Release) bool { return r.Name > "v2" && r.Name != shown })
+	for i := range all {
+		all[i].Name = fmt.Sprintf("v%d", i+1) // the number its deployment gives it
+	}
+	return all, nil
 }
 
 // A run is one demonstration under way.
