@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -162,7 +163,7 @@ func unknownCommand(c *cobra.Command, args []string) error {
 	}
 	err := fmt.Errorf("unknown command %q", args[0])
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w, did you mean %s?", err, near[0])
+		err = fmt.Errorf("%w, did you mean %s?", err, strings.Join(near, " or "))
 	}
 	return err
 }

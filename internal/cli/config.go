@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,10 @@ func (s *session) configCommand() *cobra.Command {
 				}
 			}
 			return s.print(map[string]any{"app": f.App, "environments": f.Environments()}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s is fine: %s with %v\n", s.file, f.App, f.Environments())
+				fmt.Fprintf(w, "%s is fine: %s with %s\n", s.file, f.App, strings.Join(f.Environments(), ", "))
+				for _, gate := range f.IdleGates() {
+					fmt.Fprintf(w, " ! gate %s is never run: list it under gates of an environment\n", gate)
+				}
 			})
 		},
 	}

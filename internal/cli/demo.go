@@ -41,6 +41,9 @@ func (s *session) demoCommand() *cobra.Command {
 			} else {
 				err = errors.Join(err, s.endDemo(dir))
 			}
+			if errors.Is(err, context.Canceled) {
+				return ship.Errorf(ship.Interrupted, "", "interrupted; everything was stopped and removed")
+			}
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -166,6 +167,9 @@ func (d *doctor) configuration(args []string) []ship.Environment {
 		envs = append(envs, env)
 	}
 	d.all.add("configuration", fine, "", "%s describes %s with %s", f.Path, f.App, strings.Join(f.Environments(), ", "))
+	for _, gate := range f.IdleGates() {
+		d.all.add("gates", warn, "list it under gates of an environment", "gate %s is never run", gate)
+	}
 	return envs
 }
 
@@ -210,15 +214,19 @@ func (d *doctor) show(w io.Writer) {
 	marks := map[string]string{fine: "✓", warn: "!", fail: "✗"}
 	colors := map[string]string{fine: ship.EventDone, warn: ship.EventNote, fail: ship.EventFailed}
 	count := map[string]int{}
+	width := 16
+	for _, f := range d.all {
+		width = max(width, utf8.RuneCountInString(f.Check))
+	}
 	for _, f := range d.all {
 		count[f.State]++
 		mark := marks[f.State]
 		if d.terminal(w) {
 			mark = d.color(colors[f.State], mark)
 		}
-		fmt.Fprintf(w, " %s %-16s %s\n", mark, f.Check, mask.Terminal(f.Detail))
+		fmt.Fprintf(w, " %s %-*s %s\n", mark, width, f.Check, mask.Terminal(f.Detail))
 		if f.Next != "" && f.State != fine {
-			fmt.Fprintf(w, "   %-16s → %s\n", "", mask.Terminal(f.Next))
+			fmt.Fprintf(w, "   %-*s → %s\n", width, "", mask.Terminal(f.Next))
 		}
 	}
 	fmt.Fprintf(w, "\n%d in order, %d to look at, %d in the way of a deployment\n", count[fine], count[warn], count[fail])

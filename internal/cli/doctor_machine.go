@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,26 +155,6 @@ func references(env ship.Environment) []string {
 	return slices.Compact(refs)
 }
 
-func (d *doctor) user(_ context.Context, env ship.Environment) (out findings) {
-	name := env.Run.User
-	if name == "" {
-		if os.Geteuid() == 0 {
-			out.add("user", warn, "set run.user to an account without rights of its own", "the application runs as root")
-		}
-		return out
-	}
-	u, err := user.Lookup(name)
-	switch {
-	case err != nil:
-		out.add("user", fail, "useradd --system "+name, "the account %s is not there", name)
-	case os.Geteuid() != 0 && fmt.Sprint(os.Geteuid()) != u.Uid:
-		out.add("user", fail, "run the node as root, or leave run.user out", "only root can start processes as %s", name)
-	default:
-		out.add("user", fine, "", "%s (%s)", name, u.Uid)
-	}
-	return out
-}
-
 // python asks the interpreter whether it can make a virtual environment.
 func (d *doctor) python(ctx context.Context, env ship.Environment) (out findings) {
 	py := env.Run.Python
@@ -193,7 +172,12 @@ func (d *doctor) python(ctx context.Context, env ship.Environment) (out findings
 	}
 	cmd := exec.CommandContext(ctx, py.Interpreter, "-I", "-c", "import ensurepip, sys, venv; print(sys.version.split()[0])")
 	cmd.Env, cmd.WaitDelay = config.BaseEnviron(), time.Second
+	cmd.Dir, cmd.SysProcAttr = "/", as(env.Run.User)
 	text, err := cmd.Output()
+	if errors.Is(err, fs.ErrPermission) {
+		out.add("python", fail, "set run.python.interpreter to one that "+env.Run.User+" may run, such as /usr/bin/python3", "%s may not run %s", env.Run.User, cmd.Path)
+		return out
+	}
 	if err != nil {
 		out.add("python", fail, "apt-get install "+py.Interpreter+"-venv", "%s cannot make a virtual environment: %v", py.Interpreter, err)
 		return out

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -104,7 +103,7 @@ var marks = map[string]string{
 }
 
 func (v *view) text(e ship.Event) {
-	text := mask.Terminal(e.Text)
+	text := indent(mask.Terminal(e.Text), 27)
 	switch e.Type {
 	case ship.EventPlan:
 		v.plan(e)
@@ -140,7 +139,7 @@ func (v *view) plan(e ship.Event) {
 		from = fmt.Sprintf("v%d → ", p.From.Number)
 	}
 	v.live.clear()
-	fmt.Fprintf(v.s.err, "%s → %s   %sv%d   %d migrations · %d settings changed\n", p.Environment.App, p.Environment.Name, from, p.To.Number, len(p.Migrations), len(p.Settings))
+	fmt.Fprintf(v.s.err, "%s → %s   %sv%d   %s · %s changed\n", p.Environment.App, p.Environment.Name, from, p.To.Number, count(len(p.Migrations), "migration"), count(len(p.Settings), "setting"))
 	for _, n := range p.Notes {
 		fmt.Fprintf(v.s.err, " ! %s\n", mask.Terminal(n))
 	}
@@ -158,10 +157,11 @@ func (v *view) end() error {
 	if r.Status == ship.Passed {
 		return nil
 	}
-	if code := codes[r.Kind]; code != 0 {
-		return exitCode(code)
+	code := codes[r.Kind]
+	if code == 0 || r.Status == ship.Aborted {
+		code = codes[ship.Failed] // 130 is ours alone: we were interrupted, and the run goes on
 	}
-	return exitCode(codes[ship.Failed])
+	return exitCode(code)
 }
 
 // summary says how a run ended, what state things are in, and what to type
@@ -175,7 +175,7 @@ func (s *session) summary(w io.Writer, r ship.Result) {
 	if r.Status == ship.Passed {
 		kind = ship.EventDone
 	}
-	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, mask.Terminal(r.Reason))
+	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(r.Reason), 3))
 	serving := "nothing serves"
 	if r.Serving > 0 {
 		serving = fmt.Sprintf("v%d serves", r.Serving)
@@ -214,7 +214,7 @@ func (s *session) runID(ctx context.Context, cl *client.Client, args []string) (
 		return "", err
 	}
 	if len(runs) == 0 {
-		return "", errors.New("there is no run yet")
+		return "", ship.Errorf(ship.NotFound, "shiplock deploy", "there is no run yet")
 	}
 	return runs[0].ID, nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,7 +30,13 @@ func (s *session) historyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(runs, func(w io.Writer) { printRuns(w, runs) })
+				return s.print(runs, func(w io.Writer) {
+					if len(runs) == 0 {
+						fmt.Fprintln(w, "There is no run yet.")
+						return
+					}
+					printRuns(w, runs)
+				})
 			})
 		},
 	}
@@ -45,7 +52,7 @@ func printRuns(w io.Writer, runs []ship.Run) {
 		if r.Result.Kind == ship.RolledBack {
 			status = "rolled back"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\tv%d\t%s\t%s ago\t%s\t%s\n", r.ID, r.Request.Environment.ID, r.Request.Verb, r.Request.Release.Number, status, ago(r.CreatedAt), r.Request.By, mask.Terminal(r.Result.Reason))
+		fmt.Fprintf(t, "%s\t%s\t%s\tv%d\t%s\t%s ago\t%s\t%s\n", r.ID, r.Request.Environment.ID, r.Request.Verb, r.Request.Release.Number, status, ago(r.CreatedAt), r.Request.By, mask.Terminal(firstLine(r.Result.Reason)))
 	}
 	_ = t.Flush()
 }
@@ -63,31 +70,47 @@ func (s *session) explainCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(j, func(w io.Writer) { s.printJournal(w, j) })
+				events, err := cl.Events(ctx, j.Run.ID)
+				if err != nil {
+					return err
+				}
+				return s.print(j, func(w io.Writer) { s.printJournal(w, j, events) })
 			})
 		},
 	}
 }
 
-func (s *session) printJournal(w io.Writer, j wire.Journal) {
+// said returns what each step said when it was done or failed.
+func said(events []ship.Event) map[string]string {
+	texts := map[string]string{}
+	for _, e := range events {
+		if e.Type == ship.EventDone || e.Type == ship.EventFailed {
+			texts[e.Step] = e.Text
+		}
+	}
+	return texts
+}
+
+func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event) {
 	r := j.Run
 	fmt.Fprintf(w, "%s  %s v%d to %s, by %s, %s ago, epoch %d, %s\n", r.ID, r.Request.Verb, r.Request.Release.Number, r.Request.Environment.ID, r.Request.By, ago(r.CreatedAt), r.Epoch, r.Status)
 	entries := map[int]ship.Entry{}
 	for _, e := range j.Entries {
 		entries[e.Seq] = e
 	}
+	texts := said(events)
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
 	for i, st := range r.Plan.Steps {
 		e, begun := entries[i]
 		if !begun {
-			fmt.Fprintf(t, "  %s\tnot begun\t\t\n", st.Name)
+			fmt.Fprintf(t, "  %s\tnot begun\n", st.Name)
 			continue
 		}
 		took := "–"
 		if !e.EndedAt.IsZero() {
 			took = fmt.Sprintf("%.1fs", e.EndedAt.Sub(e.StartedAt).Seconds())
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", st.Name, e.State, took, mask.Terminal(e.Error))
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", st.Name, e.State, took, indent(mask.Terminal(cmp.Or(e.Error, texts[st.Name])), 4))
 	}
 	_ = t.Flush()
 	if r.Result.Reason != "" {
@@ -112,7 +135,13 @@ func (s *session) releasesCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(all, func(w io.Writer) { printReleases(w, all, status) })
+				return s.print(all, func(w io.Writer) {
+					if len(all) == 0 {
+						fmt.Fprintln(w, "There is no release yet.")
+						return
+					}
+					printReleases(w, all, status)
+				})
 			})
 		},
 	}

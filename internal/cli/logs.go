@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,10 +56,10 @@ func slotOf(ctx context.Context, cl *client.Client, id ship.EnvironmentID, run s
 	}
 	for _, e := range all {
 		for slot, st := range e.Observed.Slots {
-			if st.Run == run {
+			if st.Run == run || strings.HasPrefix(st.Run, run+"-") {
 				return slot, nil
 			}
 		}
 	}
-	return "", ship.Errorf(ship.NotFound, "shiplock status "+id.Name, "what run %s started is gone", run)
+	return "", ship.Errorf(ship.NotFound, "shiplock status "+id.Name, "nothing that run %s started is there any more", run)
 }

@@ -48,7 +48,9 @@ func (s *session) setMode(c *cobra.Command, args []string, m platform.ModeChange
 		if err := cl.SetMode(ctx, wire.Mode{Environment: env, Change: m, By: s.who()}); err != nil {
 			return err
 		}
-		return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", env.ID, m.Mode) })
+		return s.print(m, func(w io.Writer) {
+			fmt.Fprintf(w, "%s %s\n", env.ID, map[ship.Mode]string{ship.Maintenance: "shows its maintenance page", ship.Serving: "is open"}[m.Mode])
+		})
 	})
 }
 
@@ -82,7 +84,7 @@ func (s *session) restoreCommand() *cobra.Command {
 				return err
 			}
 			if !yes {
-				return ship.Errorf(ship.Interrupted, fmt.Sprintf("shiplock restore %s %s --yes", args[0], args[1]), "this puts another database in the place of the present one; nothing was changed")
+				return ship.Errorf(ship.Invalid, fmt.Sprintf("shiplock restore %s %s --yes", args[0], args[1]), "this puts another database in the place of the present one; nothing was changed")
 			}
 			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
 				b, err := cl.Restore(ctx, wire.Backup{Environment: env, Path: args[1]})

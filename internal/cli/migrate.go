@@ -74,14 +74,17 @@ func printMigrations(w io.Writer, m wire.Migrations) {
 			down = "no: " + mask.Terminal(x.WhyNot)
 		}
 		r, known := records[x.ID]
-		run, when := "–", "–"
+		phase, run, when := x.Phase, "–", "–"
 		if known {
 			run, when = r.Run, ago(r.At)+" ago"
+			if r.Phase != "" {
+				phase = r.Phase // as it was judged when it was applied, by what it did
+			}
 			if r.Status == ship.RecordStarted {
 				state = "begun, unknown"
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, state, x.Phase, down, run, when)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, state, phase, down, run, when)
 	}
 	for _, id := range m.Unknown {
 		fmt.Fprintf(t, "%s\tapplied, no file in this release\t%s\t\t%s\t\n", id, records[id].Phase, records[id].Run)
@@ -147,7 +150,7 @@ func (s *session) migrateDown() *cobra.Command {
 				return err
 			}
 			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
-				rel, err := s.holder(ctx, cl, file, args[1], name)
+				rel, err := s.holder(ctx, cl, file, args[0], args[1], name)
 				if err != nil {
 					return err
 				}
@@ -155,7 +158,7 @@ func (s *session) migrateDown() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "taken down: %v\n", m.Taken) })
+				return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "taken down: %s\n", strings.Join(m.Taken, ", ")) })
 			})
 		},
 	}
@@ -164,7 +167,7 @@ func (s *session) migrateDown() *cobra.Command {
 }
 
 // holder returns the newest release that holds a migration.
-func (s *session) holder(ctx context.Context, cl *client.Client, file *config.File, id, name string) (ship.Release, error) {
+func (s *session) holder(ctx context.Context, cl *client.Client, file *config.File, env, id, name string) (ship.Release, error) {
 	all, err := cl.Releases(ctx, file.App)
 	if err != nil {
 		return ship.Release{}, err
@@ -179,7 +182,7 @@ func (s *session) holder(ctx context.Context, cl *client.Client, file *config.Fi
 			}
 		}
 	}
-	return ship.Release{}, ship.Errorf(ship.NotFound, "shiplock migrate status", "no release holds migration %s", id)
+	return ship.Release{}, ship.Errorf(ship.NotFound, "shiplock migrate status "+env, "no release holds migration %s", id)
 }
 
 func (s *session) migrateResolve() *cobra.Command {
@@ -203,6 +206,6 @@ func (s *session) migrateResolve() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&as, "as", "", "`applied|not-applied`")
+	c.Flags().StringVar(&as, "as", "", "what became of it: `applied|not-applied`")
 	return c
 }

@@ -41,7 +41,7 @@ func (s *session) rollbackCommand() *cobra.Command {
 					return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: fmt.Errorf("refused: %s", p.Refused.Reason)}
 				}
 				if !yes && !s.confirm(p) {
-					return ship.Errorf(ship.Interrupted, "shiplock rollback --yes", "not confirmed, nothing was changed")
+					return ship.Errorf(ship.Invalid, strings.Join(append([]string{"shiplock rollback"}, args...), " ")+" --yes", "not confirmed, nothing was changed")
 				}
 				in.Release = p.To.Number
 				return s.runAndFollow(ctx, cl, in, false)

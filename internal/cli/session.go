@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -74,7 +75,7 @@ func (s *session) environment(args []string) (*config.File, ship.Environment, er
 		env, err := f.Environment(all[0])
 		return f, env, err
 	}
-	return nil, ship.Environment{}, usage{fmt.Errorf("name an environment: %v", all)}
+	return nil, ship.Environment{}, usage{fmt.Errorf("name an environment: %s has %s", s.file, strings.Join(all, ", "))}
 }
 
 // with connects to a server and hands its client to f.
@@ -151,12 +152,12 @@ func (s *session) options() (app.Options, error) {
 	if err != nil {
 		return app.Options{}, fmt.Errorf("find this program: %w", err)
 	}
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
-		return app.Options{}, ship.Errorf(ship.Invalid, "give another folder with --data", "make data folder: %w", err)
-	}
 	// The longest name of a socket below it must fit into an address.
 	if longest := len(s.data) + len("/node/proxy/worker-4194304.sock"); longest > 107 {
 		return app.Options{}, ship.Errorf(ship.Invalid, "give a shorter folder with --data", "the path of %s is too long by %d characters for the sockets in it", s.data, longest-107)
+	}
+	if err := os.MkdirAll(s.data, 0o700); err != nil {
+		return app.Options{}, ship.Errorf(ship.Invalid, "give another folder with --data", "make data folder: %w", err)
 	}
 	return app.Options{Dir: s.data, Version: version(), Binary: binary, Lookup: config.Lookup, Log: s.logger()}, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -43,6 +44,28 @@ func (l *liveLine) clear() {
 	if l != nil {
 		_ = l.bar.Clear()
 	}
+}
+
+// count says how many there are of what has a regular plural.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// firstLine is what of a text fits into a table.
+func firstLine(text string) string {
+	line, _, more := strings.Cut(text, "\n")
+	if more {
+		line += " …"
+	}
+	return line
+}
+
+// indent moves the lines after the first one in by so many columns.
+func indent(text string, columns int) string {
+	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", columns))
 }
 
 // progress is a bar for long work of our own; without a terminal it is silent.

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 
 	"github.com/shiplock/shiplock/internal/platform"
@@ -46,13 +48,28 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, si
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, ship.Errorf(ship.Unreachable, "shiplock up", "no server answers at %s: %w", c.name, err)
+		return nil, ship.Errorf(ship.Unreachable, "shiplock up", "no server answers at %s: %w", c.name, cause(err))
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
 	return nil, failure(resp)
+}
+
+// cause leaves out of an error of the transport the address that only it
+// knows, and what it was asked.
+func cause(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		if e, ok := errors.AsType[*os.SyscallError](e.Err); ok {
+			return e.Err
+		}
+		return e.Err
+	}
+	return err
 }
 
 func failure(resp *http.Response) error {
@@ -192,23 +209,32 @@ func (c *Client) Follow(ctx context.Context, id string, after int64, f func(ship
 	return after, ctx.Err()
 }
 
-// LastEvent returns the sequence number of a run's newest event.
-func (c *Client) LastEvent(ctx context.Context, id string) (int64, error) {
-	var last int64
+// Events returns the events of a run so far.
+func (c *Client) Events(ctx context.Context, id string) ([]ship.Event, error) {
 	resp, err := c.do(ctx, http.MethodGet, "/v1/runs/"+url.PathEscape(id)+"/events", nil, -1)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
+	var all []ship.Event
 	for dec := json.NewDecoder(resp.Body); ; {
 		var e ship.Event
 		if err := dec.Decode(&e); err == io.EOF {
-			return last, nil
+			return all, nil
 		} else if err != nil {
-			return 0, fmt.Errorf("decode event: %w", err)
+			return nil, fmt.Errorf("decode event: %w", err)
 		}
-		last = e.Seq
+		all = append(all, e)
 	}
+}
+
+// LastEvent returns the sequence number of a run's newest event.
+func (c *Client) LastEvent(ctx context.Context, id string) (int64, error) {
+	all, err := c.Events(ctx, id)
+	if err != nil || len(all) == 0 {
+		return 0, err
+	}
+	return all[len(all)-1].Seq, nil
 }
 
 // Status asks what runs where; an empty app or env does not restrict.

@@ -91,6 +91,19 @@ func (f *File) Environments() []string {
 	return slices.Clone(f.doc.Environments.Names)
 }
 
+// IdleGates returns the gates that no environment lists, and which are thus
+// never run, in the file's order.
+func (f *File) IdleGates() []string {
+	return slices.DeleteFunc(slices.Clone(f.doc.Gates.Names), func(name string) bool {
+		for _, env := range f.doc.Environments.Items {
+			if slices.ContainsFunc(env.Gates, func(g plain) bool { return g.Text == name }) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // Environment returns the environment of the given name with everything
 // decided: the file's settings, the environment's own over them, defaults
 // where neither says anything.
