@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -117,7 +118,8 @@ func (s *session) demoOut() io.Writer {
 
 // endDemo ends what the demonstration started and removes its folder.
 func (s *session) endDemo(dir string) error {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	nodeDir := app.Options{Dir: s.data}.NodeDir()
 	if err := node.NewClient(node.Socket(nodeDir)).Shutdown(ctx); err != nil && ship.KindOf(err) != ship.Unreachable {
 		return fmt.Errorf("end the demo's node: %w", err)

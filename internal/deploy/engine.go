@@ -114,7 +114,7 @@ func (e *Engine) Carry(ctx context.Context, id string) (ship.Result, error) {
 	if err != nil || run.Status.Ended() {
 		return run.Result, err
 	}
-	w, err := e.open(ctx, run)
+	w, err := e.open(run)
 	if err != nil {
 		return e.failEarly(ctx, run, err)
 	}

@@ -27,7 +27,7 @@ type Entry struct {
 // and makes sure that release and database fit. Replicas that enter at once
 // wait for the one that migrates.
 func (e *Engine) Enter(ctx context.Context, in Entry) error {
-	w, err := e.open(ctx, ship.Run{ID: fmt.Sprintf("start-%d", time.Now().UnixNano()), Request: in.Request})
+	w, err := e.open(ship.Run{ID: fmt.Sprintf("start-%d", time.Now().UnixNano()), Request: in.Request})
 	if err != nil {
 		return err
 	}

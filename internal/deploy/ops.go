@@ -18,7 +18,7 @@ import (
 // Plan says what a run would do. It unpacks and prepares the release, which
 // changes nothing that serves, and records nothing.
 func (e *Engine) Plan(ctx context.Context, req ship.Request, progress func(string)) (ship.Plan, error) {
-	w, err := e.open(ctx, ship.Run{ID: "plan", Request: req})
+	w, err := e.open(ship.Run{ID: "plan", Request: req})
 	if err != nil {
 		return ship.Plan{}, err
 	}
@@ -47,7 +47,7 @@ func (e *Engine) Plan(ctx context.Context, req ship.Request, progress func(strin
 
 // op is something done to an environment outside a run, under the same claim.
 func (e *Engine) op(ctx context.Context, req ship.Request, f func(context.Context, *work) error) error {
-	w, err := e.open(ctx, ship.Run{ID: fmt.Sprintf("op-%d", time.Now().UnixNano()), Request: req})
+	w, err := e.open(ship.Run{ID: fmt.Sprintf("op-%d", time.Now().UnixNano()), Request: req})
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (e *Engine) SetMode(ctx context.Context, req ship.Request, m platform.ModeC
 
 // BackUp saves the target database now and returns where the copy is.
 func (e *Engine) BackUp(ctx context.Context, req ship.Request) (path string, err error) {
-	w, err := e.open(ctx, ship.Run{ID: "backup-" + time.Now().UTC().Format("20060102-150405"), Request: req})
+	w, err := e.open(ship.Run{ID: "backup-" + time.Now().UTC().Format("20060102-150405"), Request: req})
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +128,7 @@ func (e *Engine) Restore(ctx context.Context, req ship.Request, path string) (ke
 // Migrations lists the migrations of a release in an environment, classified,
 // and the ledger of its database.
 func (e *Engine) Migrations(ctx context.Context, req ship.Request) (plan.Facts, error) {
-	w, err := e.open(ctx, ship.Run{ID: "status", Request: req})
+	w, err := e.open(ship.Run{ID: "status", Request: req})
 	if err != nil {
 		return plan.Facts{}, err
 	}

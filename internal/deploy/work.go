@@ -12,6 +12,7 @@ import (
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/seal"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -39,7 +40,7 @@ type work struct {
 }
 
 // open opens what the run's settings name and resolves its references.
-func (e *Engine) open(ctx context.Context, run ship.Run) (*work, error) {
+func (e *Engine) open(run ship.Run) (*work, error) {
 	env := run.Request.Environment
 	run.Request.Run = run.ID
 	w := &work{e: e, run: run, mask: mask.New()}
@@ -72,6 +73,15 @@ func (e *Engine) open(ctx context.Context, run ship.Run) (*work, error) {
 func (w *work) openDatabase(url ship.Secret) error {
 	env := w.run.Request.Environment
 	cfg := database.Config{URL: url, Key: w.e.Key}
+	if own := env.Database.Backup.Key; own != "" {
+		text, err := w.resolver.Resolve(own)
+		if err != nil {
+			return fmt.Errorf("key of the backups: %w", err)
+		}
+		if cfg.Key, err = seal.ParseKey(text); err != nil {
+			return fmt.Errorf("key of the backups: %w", err)
+		}
+	}
 	if env.Migrate != nil {
 		cfg.LockTimeout = env.Migrate.LockTimeout
 	}

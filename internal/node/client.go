@@ -65,6 +65,24 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/node/shutdown", struct{}{}, nil)
 }
 
+// AwaitEnd waits until the node of a folder has ended and has written what it
+// writes last.
+func AwaitEnd(ctx context.Context, dir string) error {
+	path := filepath.Join(dir, lockName)
+	for {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if f, err := lockFile(path); err == nil {
+			return f.Close()
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait for the node in %s to end: %w", dir, ctx.Err())
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
 // Acquire implements platform.Platform.
 func (c *Client) Acquire(ctx context.Context, env ship.EnvironmentID, claim ship.Claim) (ship.Fence, error) {
 	var f ship.Fence

@@ -103,7 +103,10 @@ func (e *environment) letGo(ctx context.Context, held modeState) error {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errUnchanged) {
+	if errors.Is(err, errUnchanged) {
+		return nil // somebody ended it meanwhile
+	}
+	if err != nil {
 		return err
 	}
 	e.n.Log.Warn("a hold reached its bound", "environment", e.id.String(), "bound", held.For, "then", held.Then)

@@ -109,7 +109,7 @@ func open(o Options) (*node, func(), error) {
 	if err := closeFolder(dir); err != nil {
 		return nil, nil, err
 	}
-	lock, err := lockNode(filepath.Join(dir, "node.lock"))
+	lock, err := lockNode(filepath.Join(dir, lockName))
 	if err != nil {
 		return nil, nil, err
 	}
