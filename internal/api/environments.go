@@ -68,6 +68,10 @@ func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.Envir
 	}
 	if active, ok := st.Observed.Slots[st.Observed.Active]; ok && st.Observed.Active != "" {
 		st.Release, st.Since = &active.Release, active.Since
+		// A slot that was gone back to has run for longer than it has served.
+		if len(deployed) > 0 && deployed[0].Release == active.Release.Number && deployed[0].At.After(st.Since) {
+			st.Since = deployed[0].At
+		}
 	}
 	st.State = state(st)
 	return st, nil

@@ -124,7 +124,7 @@ func (s *session) endDemo(dir string) error {
 	if err := node.NewClient(node.Socket(nodeDir)).Shutdown(ctx); err != nil && ship.KindOf(err) != ship.Unreachable {
 		return fmt.Errorf("end the demo's node: %w", err)
 	}
-	return os.RemoveAll(dir)
+	return errors.Join(node.AwaitEnd(ctx, nodeDir), os.RemoveAll(dir))
 }
 
 // demoEngine deploys the demonstration's releases through the API, as deploy

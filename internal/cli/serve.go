@@ -48,7 +48,11 @@ func (s *session) nodeCommand() *cobra.Command {
 	stop := &cobra.Command{
 		Use: "stop", Short: "End the node and every application it runs", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return node.NewClient(node.Socket(app.Options{Dir: s.data}.NodeDir())).Shutdown(c.Context())
+			dir := app.Options{Dir: s.data}.NodeDir()
+			if err := node.NewClient(node.Socket(dir)).Shutdown(c.Context()); err != nil {
+				return err
+			}
+			return node.AwaitEnd(c.Context(), dir)
 		},
 	}
 	worker := &cobra.Command{

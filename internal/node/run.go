@@ -154,6 +154,9 @@ func closeFolder(dir string) error {
 	return nil
 }
 
+// lockName is the file a node has locked while it runs.
+const lockName = "node.lock"
+
 // lockNode takes the folder for this node, or says whose it is.
 func lockNode(path string) (*os.File, error) {
 	f, err := lockFile(path)
