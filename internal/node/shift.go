@@ -10,6 +10,10 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
+// completeWithin bounds what a recorded shift waits for the proxy without its
+// caller.
+const completeWithin = time.Minute
+
 // errUnchanged ends a change of the state that is not needed.
 var errUnchanged = errors.New("nothing to change")
 
@@ -31,10 +35,14 @@ func (e *environment) shift(ctx context.Context, f ship.Fence, s platform.Shift)
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
+	// What is recorded is completed, also when the caller is gone by now: the
+	// guard and the drain begin, and the workers are switched.
+	e.poke()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), completeWithin)
+	defer cancel()
 	if err := e.n.proxies.apply(ctx); err != nil {
 		return err
 	}
-	e.poke()
 	return e.switchWorkers()
 }
 
