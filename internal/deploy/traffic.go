@@ -202,19 +202,16 @@ func shift(ctx context.Context, w *work) (string, any, error) {
 	return fmt.Sprintf("%s serves after %s", slot, time.Since(begun).Round(time.Millisecond)), nil, nil
 }
 
-// shifted asks the platform whether the switch is in force. One that was
-// taken back again by the platform's own guard is for Watch to tell.
+// shifted tells whether the switch was made and taken back again by the
+// platform's own guard, which is for Watch to tell. Otherwise the platform is
+// asked once more: it may have recorded the switch and have been cut off before
+// it was in force.
 func shifted(ctx context.Context, w *work) (bool, error) {
 	obs, err := w.platform.Observe(ctx, w.env())
 	if err != nil {
 		return false, err
 	}
-	slot, err := w.candidate(ctx)
-	if err != nil {
-		return false, err
-	}
-	back := obs.Watch != nil && obs.Watch.Run == w.run.ID && obs.Watch.Back
-	return obs.Active == slot || back, nil
+	return obs.Watch != nil && obs.Watch.Run == w.run.ID && obs.Watch.Back, nil
 }
 
 // unshift gives traffic back to the slot that served before. There is none
