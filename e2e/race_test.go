@@ -242,6 +242,11 @@ func TestTheNextDeployerFinishesWhatAKilledOneLeft(t *testing.T) {
 		y.gatesOnce(y.releases)
 	}
 	u.stop()
+	db := *y
+	db.database = filepath.Join(strings.TrimPrefix(a.state, "file://"), "shiplock.db")
+	if bad := db.query("SELECT id || ' ' || status || ': ' || json_extract(result, '$.reason') FROM runs WHERE status <> 'passed'"); len(bad) > 0 {
+		t.Errorf("what was left did not pass: %q", bad)
+	}
 }
 
 // One that was killed and whose environment somebody else has had since ends
