@@ -22,6 +22,7 @@ func (s *session) planCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
 				r.run.Verb = ship.VerbDeploy
+				s.say("planning v%d for %s; a new set of requirements is installed first", r.run.Release, r.run.Environment.ID)
 				p, err := cl.Plan(ctx, r.run)
 				if err != nil {
 					return err
