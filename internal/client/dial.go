@@ -90,7 +90,7 @@ func dialCommand(argv []string) (net.Conn, error) {
 		return nil, fmt.Errorf("run %s: %w", argv[0], err)
 	}
 	c := &commandConn{WriteCloser: in, Reader: out, cmd: cmd}
-	cmd.Stderr = &c.stderr
+	cmd.Stderr, cmd.WaitDelay = &c.stderr, time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("run %s: %w", argv[0], err)
 	}
@@ -132,6 +132,7 @@ func (l *lastWords) String() string {
 func (c *commandConn) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	if err == io.EOF && n == 0 {
+		_ = c.Close() // only then all it said is here
 		if said := c.stderr.String(); said != "" {
 			return 0, fmt.Errorf("%s: %s", c.cmd.Args[0], said)
 		}

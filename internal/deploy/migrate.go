@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/migrate"
@@ -60,7 +61,7 @@ func (w *work) beginMigration(ctx context.Context) (*migration, func(), error) {
 		return nil, nil, err
 	}
 	m.lock, m.project = lock, project
-	return m, func() { closeProject(); release() }, nil
+	return m, sync.OnceFunc(func() { closeProject(); release() }), nil
 }
 
 // doMigrate applies the pending migrations one by one. What an earlier attempt

@@ -5,44 +5,75 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// undoMigrate takes completed migrations back where the plan says so: by their
-// way down, or by the backup where writes were closed before it.
+// undoMigrate takes completed migrations back where the plan says so. Where
+// writes were closed before a backup, that backup is put back, because it is
+// exact: a way down gives a dropped column back, but not what was in it.
 func undoMigrate(ctx context.Context, w *work) (string, any, error) {
+	var p plan.MigrateParams
+	if err := w.params(&p); err != nil {
+		return "", nil, err
+	}
+	if !p.Revert {
+		return w.keepMigrations()
+	}
 	m, end, err := w.beginMigration(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	if !m.params.Revert {
-		end()
-		if len(m.found.Completed) == 0 {
-			return "", m.found, nil
-		}
-		return "kept: " + listed(m.found.Completed) + " (expand: the old release can live with it)", m.found, nil
+	defer end()
+	var b backupEvidence
+	if p.Restore && w.evidence(plan.Backup, &b) && b.Path != "" {
+		return m.backToBackup(ctx, end)
 	}
-	downErr := m.down(ctx)
-	end()
-	if downErr == nil {
-		if len(m.found.Reverted) == 0 {
-			return "", m.found, nil
-		}
-		return "taken down: " + listed(m.found.Reverted), m.found, nil
+	if err := m.down(ctx); err != nil || len(m.found.Reverted) == 0 {
+		return "", m.found, err
 	}
-	if !m.params.Restore {
-		return "", m.found, downErr
+	return "taken down: " + listed(m.found.Reverted), m.found, nil
+}
+
+// keepMigrations leaves what was completed, which the old release can live
+// with. It needs no database, which may be what failed.
+func (w *work) keepMigrations() (string, any, error) {
+	var found migrateEvidence
+	w.evidence(plan.Migrate, &found)
+	if len(found.Completed) == 0 {
+		return "", found, nil
+	}
+	return "kept: " + listed(found.Completed) + " (expand: the old release can live with it)", found, nil
+}
+
+// backToBackup puts the backup back unless nothing was changed since it was
+// taken. The lock has to be given up first: a restore ends every session.
+func (m *migration) backToBackup(ctx context.Context, unlock func()) (string, any, error) {
+	touched, err := m.touched(ctx)
+	unlock()
+	if err != nil || !touched && m.found.Served == "" {
+		return "", m.found, err
 	}
 	kept, err := m.restore(ctx)
 	if err != nil {
-		return "", m.found, fmt.Errorf("%w; and the backup could not be put back: %w", downErr, err)
+		return "", m.found, fmt.Errorf("put the backup back: %w", err)
 	}
-	m.found.Reverted = append(m.found.Reverted, m.found.Completed...)
-	if len(m.found.Reverted) == 0 {
-		m.found.Reverted = m.params.IDs
-	}
-	m.found.Completed = nil
+	m.found.Reverted, m.found.Completed = m.params.IDs, nil
 	return "the backup was put back; the database as it was is kept as " + kept, m.found, nil
+}
+
+// touched tells whether any of the run's migrations was begun.
+func (m *migration) touched(ctx context.Context) (bool, error) {
+	for _, id := range m.params.IDs {
+		mig, rec, err := m.look(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if mig.Applied || rec != nil {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // restore puts the run's backup back, and remembers first which slot served.

@@ -23,10 +23,19 @@ func (s *scope) alterTable(h sqltext.Head) []finding {
 			continue
 		}
 		if text := s.action(table, a); text != "" {
-			found = append(found, finding{text: text})
+			found = append(found, finding{text: text, keeps: keeps(a.Verb)})
 		}
 	}
 	return found
+}
+
+// keeps tells whether an action leaves every row and value where it was.
+func keeps(verb string) bool {
+	switch verb {
+	case "RENAME COLUMN", "RENAME TO", "SET NOT NULL", "ADD CONSTRAINT":
+		return true
+	}
+	return false
 }
 
 // action returns what is found in one action on a table the running release

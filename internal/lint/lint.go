@@ -44,12 +44,15 @@ func ClassifyAll(all []ship.Migration, dialect string) []ship.Migration {
 type finding struct {
 	text string
 	data bool // it is about rows, not about the schema
+	// keeps: every row and value is still there, so the way down is exact.
+	keeps bool
 }
 
 func classify(m ship.Migration, s *scope) ship.Migration {
 	found := s.migration(m)
-	m.Phase, m.Findings = ship.Expand, nil
+	m.Phase, m.Findings, m.Exact = ship.Expand, nil, true
 	for _, f := range found {
+		m.Exact = m.Exact && f.keeps
 		m.Phase = ship.Contract
 		if !slices.Contains(m.Findings, f.text) {
 			m.Findings = append(m.Findings, f.text)
@@ -174,7 +177,7 @@ func (s *scope) text(sql string, lines bool) []finding {
 				"say with a declaration why the running release can live with it.", table)}}
 		}
 		for _, f := range more {
-			found = append(found, finding{where + f.text, f.data})
+			found = append(found, finding{where + f.text, f.data, f.keeps})
 		}
 	}
 	return found

@@ -93,9 +93,9 @@ func djangoOperation(kind, op string) (f finding, ok bool) {
 	case "DeleteModel":
 		return finding{text: op + " drops the table: every query of the running release that names it fails, and its rows are lost; remove the model's use in one release, and the table in a later one."}, false
 	case "RenameField", "RenameModel", "AlterModelTable":
-		return finding{text: op + " takes away a name that the queries of the running release use; keep it with db_column or db_table, or add the new one beside it."}, false
+		return finding{keeps: true, text: op + " takes away a name that the queries of the running release use; keep it with db_column or db_table, or add the new one beside it."}, false
 	case "AlterUniqueTogether", "AddConstraint", "AddConstraintNotValid":
-		return finding{text: op + " makes writes of the running release that do not satisfy it fail; let a release go first that always does."}, false
+		return finding{keeps: true, text: op + " makes writes of the running release that do not satisfy it fail; let a release go first that always does."}, false
 	case "RemoveConstraint":
 		return finding{text: op + " lets in what the running release does not expect, and its ON CONFLICT fails if it was unique; remove it in a later release."}, false
 	}

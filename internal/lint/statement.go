@@ -85,7 +85,7 @@ func (s *scope) create(h sqltext.Head) []finding {
 		if !h.Unique || !known || s.onNewColumns(h.On, columns) {
 			return nil
 		}
-		return []finding{{text: fmt.Sprintf("CREATE UNIQUE INDEX on %s makes writes of the running release fail when they repeat a value; "+
+		return []finding{{keeps: true, text: fmt.Sprintf("CREATE UNIQUE INDEX on %s makes writes of the running release fail when they repeat a value; "+
 			"let a release go first that never does.", plain(h.On))}}
 	case "FUNCTION", "PROCEDURE", "AGGREGATE":
 		if !existing {

@@ -51,7 +51,7 @@ func facts(change func(*plan.Facts)) plan.Facts {
 
 func contract(f *plan.Facts) {
 	m := &f.Listing.Migrations[1]
-	m.Phase, m.Findings = ship.Contract, []string{"drops column price, which the running release reads"}
+	m.Phase, m.Exact, m.Findings = ship.Contract, true, []string{"drops column price, which the running release reads"}
 }
 
 func accept(route string) func(*plan.Facts) {
@@ -70,7 +70,8 @@ var cases = map[string]func(*plan.Facts){
 		accept("hold")(f)
 		f.Listing.Migrations[1].Reversible, f.Listing.Migrations[1].WhyNot = false, "RunPython without reverse"
 	},
-	"hold-not-on-this-platform": func(f *plan.Facts) { accept("hold")(f); f.Can.Hold = false },
+	"hold-needs-an-exact-way-down": func(f *plan.Facts) { accept("hold")(f); f.Listing.Migrations[1].Exact = false },
+	"hold-not-on-this-platform":    func(f *plan.Facts) { accept("hold")(f); f.Can.Hold = false },
 	"rollback": func(f *plan.Facts) {
 		f.Request.Verb = ship.VerbRollback
 		f.Listing = &migrate.Listing{Migrations: f.Listing.Migrations[:1], Unknown: []string{"2_vat"}}

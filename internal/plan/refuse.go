@@ -86,7 +86,7 @@ func tooNew(f Facts) *ship.Refusal {
 	expand := map[string]bool{}
 	newest := ""
 	for _, r := range f.Ledger {
-		if r.Status == ship.RecordDone && r.Phase == ship.Expand {
+		if r.Status == ship.RecordDone && (r.Phase == ship.Expand || r.Phase == ship.Backfill) {
 			expand[r.Migration] = true
 		}
 	}
@@ -104,10 +104,18 @@ func tooNew(f Facts) *ship.Refusal {
 	}
 	return &ship.Refusal{
 		Kind: ship.Refused,
-		Reason: fmt.Sprintf("v%d cannot run on this database: it has %s, which v%d does not know and which is not recorded as expand%s",
-			f.Request.Release.Number, strings.Join(bad, ", "), f.Request.Release.Number, newest),
+		Reason: fmt.Sprintf("%s cannot run on this database: it has %s, which %[1]s does not know and which is not recorded as expand or backfill%[3]s",
+			called(f.Request.Release), strings.Join(bad, ", "), newest),
 		Hint: fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0]),
 	}
+}
+
+// called names a release. One that no run started has no number.
+func called(r ship.Release) string {
+	if r.Number == 0 {
+		return "the release in this folder"
+	}
+	return fmt.Sprintf("v%d", r.Number)
 }
 
 // route decides how migrations the running release cannot live with are
@@ -147,6 +155,13 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 // mustBeReversible refuses a route that has no other way back than down steps.
 func mustBeReversible(bad []ship.Migration, env string) *ship.Refusal {
 	for _, m := range bad {
+		if m.Reversible && !m.Exact {
+			return &ship.Refusal{
+				Kind:   ship.Refused,
+				Reason: fmt.Sprintf("the way down of %s would not bring back the rows and values it removes or changes, so only a backup taken with writes closed could take it back", m.ID),
+				Hint:   fmt.Sprintf("shiplock deploy %s --accept maintenance, with database.backup.kind: dump", env),
+			}
+		}
 		if !m.Reversible {
 			return &ship.Refusal{
 				Kind:   ship.Refused,
