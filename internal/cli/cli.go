@@ -55,6 +55,11 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
+// errAborted ends the program when its run was aborted: a failure before the
+// swap, to everybody but the one who aborted it. 130 says that the program was
+// interrupted and the run goes on.
+var errAborted = fmt.Errorf("aborted: %w", exitCode(3))
+
 // usage is an error of the command line itself.
 type usage struct{ error }
 

@@ -157,11 +157,13 @@ func (v *view) end() error {
 	if r.Status == ship.Passed {
 		return nil
 	}
-	code := codes[r.Kind]
-	if code == 0 || r.Status == ship.Aborted {
-		code = codes[ship.Failed] // 130 is ours alone: we were interrupted, and the run goes on
+	if r.Status == ship.Aborted {
+		return errAborted
 	}
-	return exitCode(code)
+	if code := codes[r.Kind]; code != 0 {
+		return exitCode(code)
+	}
+	return exitCode(codes[ship.Failed])
 }
 
 // summary says how a run ended, what state things are in, and what to type

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -80,7 +81,11 @@ func (s *session) abortCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "abort run", Short: "Abort a run before its swap; the old release goes on serving", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.signalAndFollow(c.Context(), args[0], wire.NewSignal{Name: "cancel", By: s.who()})
+			err := s.signalAndFollow(c.Context(), args[0], wire.NewSignal{Name: "cancel", By: s.who()})
+			if errors.Is(err, errAborted) {
+				return nil // what was asked for was done
+			}
+			return err
 		},
 	}
 }
