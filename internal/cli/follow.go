@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -177,7 +178,7 @@ func (s *session) summary(w io.Writer, r ship.Result) {
 	if r.Status == ship.Passed {
 		kind = ship.EventDone
 	}
-	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(r.Reason), 3))
+	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(strings.TrimPrefix(r.Reason, word+": ")), 3))
 	serving := "nothing serves"
 	if r.Serving > 0 {
 		serving = fmt.Sprintf("v%d serves", r.Serving)
