@@ -133,6 +133,10 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 	}
 	if r.Kind == ship.Interrupted {
 		r.Status = ship.Aborted
+		if w.run.Result.Schema == ship.SchemaUnknown && !w.done(plan.Migrate) {
+			// To give up on a migration nobody saw the end of is not to know it.
+			r.Schema, failure = ship.SchemaUnknown, &ship.Error{Kind: r.Kind, Hint: "shiplock migrate status " + w.env().Name, Err: failure}
+		}
 	}
 	r.Reason = w.mask.String(failure.Error())
 	if r.Next = ship.HintOf(failure); r.Next == "" {
