@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -47,5 +48,22 @@ func TestAPromotedCommitHasToBeOnTheBranch(t *testing.T) {
 	env.After = ""
 	if err := onBranch(t.Context(), dir, env, ship.Artifact{Commit: unmerged}); err != nil {
 		t.Errorf("an environment nothing is promoted to: %v", err)
+	}
+}
+
+func TestA38ABranchCannotBeAnOptionOrAPlace(t *testing.T) {
+	testneed.Command(t, "git", "git")
+	env := ship.Environment{ID: ship.EnvironmentID{App: "shop", Name: "production"}, After: "staging"}
+	for _, branch := range []string{"--upload-pack=touch x", "-c", "ext::sh -c touch% x", "file:///etc", "../../HEAD", "main..other"} {
+		dir := t.TempDir()
+		env.Branch = branch
+		err := onBranch(t.Context(), dir, env, ship.Artifact{Commit: strings.Repeat("0", 40)})
+		if k := ship.KindOf(err); k != ship.Invalid && k != ship.Failed {
+			t.Errorf("branch %q: %v, want a refusal", branch, err)
+		}
+		left, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("branch %q left %v, %v", branch, left, err)
+		}
 	}
 }
