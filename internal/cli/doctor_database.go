@@ -30,7 +30,7 @@ func (d *doctor) database(ctx context.Context, env ship.Environment) (out findin
 		return out
 	}
 	deps := plugin.Deps{Log: slog.New(slog.DiscardHandler), DataDir: d.data, Resolve: r.Resolve}
-	db, err := builtin.Databases().Open(env.Database.Kind, database.Config{URL: url, Dir: d.file.Dir, LockTimeout: checkTimeout}, deps)
+	db, err := builtin.Databases().Open(env.Database.Kind, database.Config{URL: url, LockTimeout: checkTimeout}, deps)
 	if err == nil {
 		defer db.Close()
 		err = db.Ping(ctx)

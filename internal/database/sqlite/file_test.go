@@ -287,3 +287,10 @@ func mkdir(t testing.TB, dir string) {
 		t.Fatal(err)
 	}
 }
+
+func TestARelativePathNeedsAFolderItIsRelativeTo(t *testing.T) {
+	_, err := sqlite.New(database.Config{URL: ship.NewSecret("sqlite:///shop.db"), Key: make([]byte, 32)}, plugin.Deps{})
+	if ship.KindOf(err) != ship.Invalid {
+		t.Errorf("New = %v, want kind invalid", err)
+	}
+}

@@ -90,6 +90,10 @@ func parse(text, dir string) (string, error) {
 	if path == "" || strings.Contains(path, ":memory:") {
 		return "", ship.Errorf(ship.Invalid, hint, "the database URL names no file; a database in memory cannot be deployed to")
 	}
+	if !filepath.IsAbs(path) && dir == "" {
+		return "", ship.Errorf(ship.Invalid, "write sqlite:////absolute/path, with four slashes",
+			"the database URL names a relative path, which would be another file for every release and for us")
+	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
