@@ -115,7 +115,7 @@ func (y *yard) breaking() {
 	y.t.Helper()
 	column := y.releases
 	y.next()
-	y.migration("contract", fmt.Sprintf("ALTER TABLE products DROP COLUMN m%d;", column), fmt.Sprintf("ALTER TABLE products ADD COLUMN m%d TEXT;", column))
+	y.migration("contract", fmt.Sprintf("ALTER TABLE products RENAME COLUMN m%[1]d TO was%[1]d;", column), fmt.Sprintf("ALTER TABLE products RENAME COLUMN was%[1]d TO m%[1]d;", column))
 }
 
 func (y *yard) configure() {

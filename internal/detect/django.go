@@ -160,8 +160,10 @@ func (s *scan) djangoFiles() {
 	if at, m := s.grep(staticRoot, s.django.settings...); m != nil {
 		const command = "python manage.py collectstatic --noinput"
 		if !contains(s.p.Setup, "collectstatic") {
-			s.p.Setup = append(s.p.Setup, command)
-			s.guess("run.setup", command, "static files are collected", at)
+			// Once per release and before it is sealed: it needs no database,
+			// and an unprivileged user could not write there later.
+			s.p.Prepare = append(s.p.Prepare, command)
+			s.guess("run.prepare", command, "static files are collected", at)
 		}
 		if folder := lastQuoted.FindStringSubmatch(m[1]); folder != nil && s.dirs[folder[1]] {
 			s.exclude(folder[1]+"/", "collectstatic makes it", at)

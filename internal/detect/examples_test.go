@@ -53,6 +53,7 @@ func root(t *testing.T) string {
 // settings are what an author and a guess should agree on.
 type settings struct {
 	Commands map[string]ship.Argv
+	Prepare  []ship.Argv
 	Setup    []ship.Argv
 	Shared   []string
 	Health   string
@@ -66,7 +67,7 @@ func decided(t *testing.T, f *config.File, name string) settings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := settings{Commands: map[string]ship.Argv{}, Setup: env.Run.Setup, Shared: env.Run.Shared, Health: env.Health.Path}
+	s := settings{Commands: map[string]ship.Argv{}, Prepare: env.Run.Prepare, Setup: env.Run.Setup, Shared: env.Run.Shared, Health: env.Health.Path}
 	for name, p := range env.Run.Processes {
 		s.Commands[name] = p.Command
 	}

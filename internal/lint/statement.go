@@ -59,7 +59,7 @@ func (s *scope) rows(h sqltext.Head) []finding {
 			"remove what nobody uses in batches, in a later release.", table)}}
 	}
 	if h.Verb == "INSERT" || h.Verb == "COPY" {
-		return []finding{{data: true, text: fmt.Sprintf("%s puts rows into %s that the running release will read; "+
+		return []finding{{data: true, keeps: true, text: fmt.Sprintf("%s puts rows into %s that the running release will read; "+
 			"declare phase=backfill with the reason why it can live with them.", h.Verb, table)}}
 	}
 	return []finding{{data: true, text: fmt.Sprintf("%s changes rows of %s that the running release uses, and locks them until it is done; "+

@@ -156,7 +156,7 @@ func TestAFailedMigrationSaysWhyAndWhere(t *testing.T) {
 			if ship.KindOf(err) != ship.MigrationFailed {
 				t.Fatalf("got %v", err)
 			}
-			for _, part := range []string{"ValueError: product 2 has no supplier", "catalog/migrations/0003_subtitle.py line 5"} {
+			for _, part := range []string{"ValueError: product 2 has no supplier", "catalog/migrations/0003_subtitle.py line 6"} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%q does not say %q", err, part)
 				}
