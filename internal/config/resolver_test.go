@@ -10,6 +10,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/config"
 	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/testneed"
 )
 
 func secretsFile(t *testing.T, text string, mode os.FileMode) string {
@@ -141,7 +142,7 @@ func TestASecretsFileThatOthersCanReadIsRefused(t *testing.T) {
 func TestASecretsFileOfSomebodyElseIsRefused(t *testing.T) {
 	path := secretsFile(t, "A=1\n", 0o600)
 	if err := os.Chown(path, 65534, 65534); err != nil {
-		t.Skip("only root can give a file away: ", err)
+		testneed.Missing(t, "the right to give a file away", "run the tests as root")
 	}
 	if _, err := config.NewResolver(path, nil); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
 		t.Errorf("NewResolver = %v", err)
