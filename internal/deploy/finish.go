@@ -36,6 +36,14 @@ func (e *Engine) failEarly(ctx context.Context, run ship.Run, failure error) (sh
 		Run: run.ID, Environment: w.env(), Status: ship.Broken, Kind: ship.KindOf(failure), Reason: failure.Error(),
 		Next: ship.HintOf(failure), Schema: ship.SchemaUnchanged, Candidate: run.Request.Release.Number,
 	}
+	if run.Status != ship.Planned {
+		r.Schema = ship.SchemaUnknown // it had begun, and what it did cannot be seen now
+		if r.Kind != ship.Fenced && r.Kind != ship.Locked {
+			r.Status = ship.Paused
+			r.Reason = "paused: the run had begun and cannot go on: " + r.Reason
+			r.Next = "mend that, then: shiplock resume " + run.ID
+		}
+	}
 	// What serves goes on serving, also where the run never came to ask.
 	if p, err := e.Plugins.Platform(run.Request.Environment.Platform); err == nil {
 		if obs, err := p.Observe(ctx, w.env()); err == nil {

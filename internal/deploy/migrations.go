@@ -80,7 +80,7 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 		Session: session{w.db, lock, env.Database.Kind},
 		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
 	}
-	return p, func() { _ = closeTree() }, ctx.Err()
+	return p, func() { _ = closeTree() }, nil
 }
 
 // projectFor is the project for one migration. What is not in a transaction
