@@ -62,8 +62,10 @@ func (p *Proxy) admit(ex *exchange) *refusal {
 			}
 		case env.active == nil:
 			return env.unavailable("No release of this application has been started yet.")
-		case ex.enter(env, env.active, &env.active.requests):
-			return nil
+		default:
+			if t := env.choose(ex); ex.enter(env, t, &t.requests) {
+				return nil
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ type exchange struct {
 
 	// Since admission.
 	env   *environment
+	draw  *draw // in a split; nil is none
 	to    *target
 	at    *address // the instance it was sent to last
 	tries int      // at instances of to

@@ -24,6 +24,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.SetXForwarded()
 	out.Header["X-Request-Id"] = []string{ex.id}
 	hideIdempotencyKey(out.Header)
+	ex.env.split.hide(out)
 	ex.setBody(out)
 }
 

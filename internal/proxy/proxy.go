@@ -82,11 +82,12 @@ func (p *Proxy) openDoors(next *state) {
 		if env.active == nil {
 			continue
 		}
-		g := env.active.generation
-		g.active, g.served, g.report = true, true, nil
-		g.probes.open()
-		if env.Mode == ship.Serving {
-			g.requests.open()
+		env.active.probes.open()
+		for _, t := range env.takers() {
+			t.active, t.served, t.report = true, true, nil
+			if env.Mode == ship.Serving {
+				t.requests.open()
+			}
 		}
 	}
 }
@@ -95,16 +96,17 @@ func (p *Proxy) shutDoors(next *state) {
 	for _, g := range p.generations {
 		g.listed = false
 		env := next.envs[g.env]
-		if env != nil && env.active != nil && env.active.generation == g {
-			g.slot = env.Active
-			g.listed = true
+		if env != nil {
+			g.listed = env.lists(g)
+		}
+		if env != nil && env.takes(g) {
+			if env.active.generation != g {
+				g.probes.seal()
+			}
 			if env.Mode != ship.Serving {
 				g.requests.shut.Store(true)
 			}
 			continue
-		}
-		if env != nil {
-			g.listed = env.lists(g)
 		}
 		p.retireGeneration(g)
 	}
@@ -176,6 +178,9 @@ func (p *Proxy) Status() Status {
 		}
 		if env.active != nil {
 			es.Generation = env.active.name
+		}
+		if env.split != nil {
+			es.Split = &env.split.Split
 		}
 		st.Environments[id.String()] = es
 	}

@@ -38,6 +38,7 @@ type listener struct {
 type environment struct {
 	Environment
 	active   *target // nil when no slot is active
+	split    *split  // nil when every request goes to active
 	previous *target // was active before, still in the table, may be draining
 	queue    *queue
 }
@@ -121,6 +122,9 @@ func check(e Environment) error {
 			}
 		}
 	}
+	if err := checkSplit(e); err != nil {
+		return err
+	}
 	switch e.Mode {
 	case "", ship.Serving, ship.Holding, ship.Maintenance:
 		return nil
@@ -148,6 +152,9 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 		byGeneration[b.Generation] = t
 		if slot == e.Active {
 			env.active = t
+		}
+		if e.Split != nil && e.Split.Percent > 0 && slot == e.Split.To {
+			env.split = newSplit(*e.Split, t)
 		}
 	}
 	if old == nil {

@@ -22,10 +22,11 @@ type EnvironmentStatus struct {
 	Mode        ship.Mode                   `json:"mode"`
 	Active      ship.Slot                   `json:"active,omitempty"`
 	Generation  string                      `json:"generation,omitempty"` // the active one
-	Waiting     int64                       `json:"waiting"`              // requests held now
-	Held        int64                       `json:"held"`                 // requests ever held
-	Overflowed  int64                       `json:"overflowed"`           // requests sent away: queue full or waited too long
-	Generations map[string]GenerationStatus `json:"generations"`          // also those that left the table and are still busy
+	Split       *Split                      `json:"split,omitempty"`
+	Waiting     int64                       `json:"waiting"`     // requests held now
+	Held        int64                       `json:"held"`        // requests ever held
+	Overflowed  int64                       `json:"overflowed"`  // requests sent away: queue full or waited too long
+	Generations map[string]GenerationStatus `json:"generations"` // also those that left the table and are still busy
 }
 
 // A GenerationStatus is the traffic of one generation of a backend.

@@ -41,6 +41,8 @@ type Environment struct {
 	Active ship.Slot             `json:"active,omitempty"`
 	Slots  map[ship.Slot]Backend `json:"slots,omitempty"`
 	Mode   ship.Mode             `json:"mode,omitempty"` // "" is Serving
+	// Split, unless nil, shares the requests between Active and another slot.
+	Split *Split `json:"split,omitempty"`
 
 	HoldFor time.Duration `json:"hold_for,omitempty"` // one request waits no longer; 0 is 30 s
 	HoldMax int           `json:"hold_max,omitempty"` // so many requests wait; 0 is 1000

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -85,7 +86,7 @@ func (ex *exchange) tryAgain() bool {
 // fallBack moves the exchange to the generation that was active before, while
 // that one is still draining. The one that refused keeps the error.
 func (ex *exchange) fallBack() bool {
-	old := ex.env.previous
+	old := cmp.Or(ex.env.partner(ex.to), ex.env.previous)
 	if ex.fellBack || ex.probe || old == nil || !old.requests.enterLate() {
 		return false
 	}
@@ -106,6 +107,7 @@ func modifyResponse(res *http.Response) error {
 	if ex.to.release != "" {
 		res.Header.Set("X-Shiplock-Release", ex.to.release)
 	}
+	ex.env.split.keep(ex, res.Header)
 	upgraded := res.StatusCode == http.StatusSwitchingProtocols
 	if upgraded || isEventStream(res) {
 		ex.lasting = true
