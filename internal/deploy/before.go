@@ -47,12 +47,16 @@ func preflight(ctx context.Context, w *work) (string, any, error) {
 	return strings.Join(said, ", "), nil, w.upload(ctx)
 }
 
-// uploads is how often an artifact is sent before that is given up.
+// uploads is how often an artifact is sent outside a run before that is given
+// up. A run sends it until the time of its step is over.
 const uploads = 5
 
 // upload hands the artifact to the platform. A stream cannot be repeated by
 // the platform's client, so one that broke off is sent again from here.
 func (w *work) upload(ctx context.Context) error {
+	if p, ok := w.platform.(*patient); ok {
+		return p.wait(ctx, func() error { return w.uploadOnce(ctx) })
+	}
 	for attempt := 1; ; attempt++ {
 		err := w.uploadOnce(ctx)
 		if ship.KindOf(err) != ship.Unreachable || attempt == uploads || sleep(ctx, pollEvery) != nil {

@@ -224,7 +224,7 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 		return before.Failure()
 	}
 	if before != nil && before.State == ship.StepStarted && impl.observe != nil {
-		done, err := impl.observe(ctx, w)
+		done, err := w.observed(ctx, s, impl)
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,9 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 	}
 	w.event(ctx, ship.EventStarted, s.Reason, nil)
 	stepCtx, stop := w.stepContext(ctx, s, impl)
+	impatient := w.patiently()
 	text, evidence, err := impl.do(stepCtx, w)
+	impatient()
 	err = causeOf(stepCtx, s, err)
 	stop()
 	if interrupted(ctx) {
@@ -250,6 +252,14 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 		return w.stepFailed(ctx, err, evidence)
 	}
 	return w.settle(ctx, text, evidence)
+}
+
+// observed asks, after a crash, whether a step is done.
+func (w *work) observed(ctx context.Context, s ship.Step, impl stepKind) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	defer w.patiently()()
+	return impl.observe(ctx, w)
 }
 
 // causeOf replaces the bare "context canceled" of a step by what stopped it.

@@ -228,7 +228,9 @@ func (w *work) undoStep(ctx context.Context, seq int) error {
 	}
 	undoCtx, cancel := context.WithTimeout(ctx, undoTime)
 	defer cancel()
+	impatient := w.patiently()
 	text, evidence, err := impl.undo(undoCtx, w)
+	impatient()
 	if err != nil {
 		w.event(ctx, ship.EventNote, fmt.Sprintf("%s could not be taken back: %v", s.Name, err), nil)
 		return fmt.Errorf("take back %s: %w", s.Name, err)

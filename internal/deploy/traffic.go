@@ -121,7 +121,7 @@ func (w *work) gone(ctx context.Context) func() string {
 		if err != nil {
 			return ""
 		}
-		obs, err := w.platform.Observe(ctx, w.env())
+		obs, err := w.direct.Observe(ctx, w.env())
 		if err != nil {
 			return ""
 		}

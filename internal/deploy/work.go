@@ -22,6 +22,7 @@ type work struct {
 	run      ship.Run
 	fence    ship.Fence
 	platform platform.Platform
+	direct   platform.Platform // the same, never waited for
 	resolver Resolver
 	spec     platform.Spec
 	mask     *mask.Masker
@@ -51,6 +52,7 @@ func (e *Engine) open(run ship.Run) (*work, error) {
 	if w.platform, err = e.Plugins.Platform(env.Platform); err != nil {
 		return nil, err
 	}
+	w.direct = w.platform
 	w.spec = platform.Spec{Environment: env, Release: run.Request.Release}
 	if w.spec.Vars, err = Variables(env, w.resolver); err != nil {
 		return nil, err
@@ -161,7 +163,7 @@ func (w *work) keepClaim(ctx context.Context) (context.Context, func()) {
 				return
 			case <-tick.C:
 			}
-			err := w.platform.Renew(ctx, w.env(), w.fence, w.e.TTL)
+			err := w.direct.Renew(ctx, w.env(), w.fence, w.e.TTL)
 			if ship.KindOf(err) == ship.Fenced {
 				cancel(ship.Errorf(ship.Fenced, "shiplock status", "%w: %w", errLost, err))
 				return
