@@ -17,6 +17,9 @@ type Config struct {
 	Dir         string      // folder relative paths of SQLite files are relative to
 	LockTimeout time.Duration
 	Key         []byte // 32 bytes: the key backups are encrypted with
+	// Waiting, unless nil, is told by [Database].Lock what it waits for, at
+	// each look.
+	Waiting func(what string)
 }
 
 // A Database is a target database. Reading needs no lock; changing goes

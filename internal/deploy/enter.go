@@ -103,6 +103,7 @@ func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
 // migrateOnce applies what is pending under the fenced lock. Whoever comes
 // second waits, and finds nothing left to do.
 func (w *work) migrateOnce(ctx context.Context, atMost time.Duration) error {
+	begun := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	for {
@@ -113,7 +114,7 @@ func (w *work) migrateOnce(ctx context.Context, atMost time.Duration) error {
 		if k := ship.KindOf(err); k != ship.Locked && k != ship.Fenced {
 			return err
 		}
-		w.e.Log.InfoContext(ctx, "waiting for another migration", "error", w.mask.String(err.Error()))
+		w.e.Log.InfoContext(ctx, "waiting for another migration", "waited", time.Since(begun).Round(time.Second), "error", w.mask.String(err.Error()))
 		if sleep(waiting, time.Second) != nil {
 			return err
 		}

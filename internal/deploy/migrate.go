@@ -46,9 +46,9 @@ func (w *work) beginMigration(ctx context.Context) (*migration, func(), error) {
 	if err := w.params(&m.params); err != nil {
 		return nil, nil, err
 	}
-	lock, err := w.db.Lock(ctx, w.fence, w.e.Holder+" run "+w.run.ID)
+	lock, err := w.lock(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("take the migration lock: %w", err)
+		return nil, nil, err
 	}
 	release := func() {
 		if err := lock.Release(context.WithoutCancel(ctx)); err != nil {

@@ -221,11 +221,12 @@ func (c *channel) Notify(_ context.Context, m notify.Message) error {
 
 // books is a platform that starts nothing.
 type books struct {
-	stage  *stage
-	mu     sync.Mutex
-	epoch  int64
-	active ship.Slot
-	slots  map[ship.Slot]platform.SlotStatus
+	stage   *stage
+	mu      sync.Mutex
+	epoch   int64
+	granted int64 // unless 0, the epoch every claim gets
+	active  ship.Slot
+	slots   map[ship.Slot]platform.SlotStatus
 	// away has the calls of this name fail so many times.
 	away     string
 	failures int
@@ -250,7 +251,9 @@ func (b *books) Capabilities() platform.Capabilities {
 func (b *books) Acquire(_ context.Context, _ ship.EnvironmentID, c ship.Claim) (ship.Fence, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.epoch = max(b.epoch+1, c.Atleast)
+	if b.epoch = max(b.epoch+1, c.Atleast); b.granted > 0 {
+		b.epoch = b.granted
+	}
 	return ship.Fence{Run: c.Run, Epoch: b.epoch}, nil
 }
 

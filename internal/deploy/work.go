@@ -33,6 +33,7 @@ type work struct {
 	seq     int
 	current ship.Step
 	newPlan *ship.Plan // set by Inspect, frozen with its end
+	waits   queue      // for the migration lock
 
 	// Outside a run there is no journal: these stand in for it.
 	detached bool               // nothing is recorded
@@ -74,7 +75,7 @@ func (e *Engine) open(run ship.Run) (*work, error) {
 
 func (w *work) openDatabase(url ship.Secret) error {
 	env := w.run.Request.Environment
-	cfg := database.Config{URL: url, Key: w.e.Key}
+	cfg := database.Config{URL: url, Key: w.e.Key, Waiting: func(what string) { w.waits.say(what) }}
 	if own := env.Database.Backup.Key; own != "" {
 		text, err := w.resolver.Resolve(own)
 		if err != nil {

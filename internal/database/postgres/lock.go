@@ -67,6 +67,7 @@ func (l *lock) acquire(ctx context.Context, holder string) error {
 		if err != nil || waiting == "" {
 			return err
 		}
+		l.db.waiting(waiting)
 		select {
 		case <-ctx.Done():
 			return ship.Errorf(ship.Locked, "look at that session in pg_stat_activity, then try again",

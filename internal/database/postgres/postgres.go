@@ -36,6 +36,7 @@ type DB struct {
 	key         []byte
 	lockTimeout time.Duration
 	log         *slog.Logger
+	waiting     func(what string)
 }
 
 var _ database.Database = (*DB)(nil)
@@ -46,9 +47,12 @@ func New(cfg database.Config, d plugin.Deps) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{conn: conn, options: options, key: cfg.Key, lockTimeout: cfg.LockTimeout, log: d.Log}
+	db := &DB{conn: conn, options: options, key: cfg.Key, lockTimeout: cfg.LockTimeout, log: d.Log, waiting: cfg.Waiting}
 	if db.lockTimeout <= 0 {
 		db.lockTimeout = defaultLockTimeout
+	}
+	if db.waiting == nil {
+		db.waiting = func(string) {}
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)

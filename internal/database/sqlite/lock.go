@@ -57,6 +57,7 @@ func (d *DB) Lock(ctx context.Context, f ship.Fence, holder string) (database.Lo
 		if !hasCode(err, codeBusy, codeLocked) {
 			return nil, d.explain(err)
 		}
+		d.waiting("a transaction that somebody has open in " + d.path)
 		select {
 		case <-ctx.Done():
 			return nil, ship.Errorf(ship.Locked, "end the transaction of the application, then try again",

@@ -43,6 +43,7 @@ type DB struct {
 	lockTimeout time.Duration
 	tempDir     string // for plain copies; "" is the system's
 	log         *slog.Logger
+	waiting     func(what string)
 }
 
 var _ database.Database = (*DB)(nil)
@@ -53,9 +54,12 @@ func New(cfg database.Config, d plugin.Deps) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, tempDir: d.DataDir, log: d.Log}
+	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, tempDir: d.DataDir, log: d.Log, waiting: cfg.Waiting}
 	if db.lockTimeout <= 0 {
 		db.lockTimeout = defaultLockTimeout
+	}
+	if db.waiting == nil {
+		db.waiting = func(string) {}
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
