@@ -59,6 +59,12 @@ func (d *decoder) checkBlocks(s settings) {
 	if h := s.Health; h != nil {
 		positive = append(positive, h.Every, h.Timeout, h.GiveUp)
 	}
+	if p := s.Proxy; p != nil {
+		positive = append(positive, p.ResponseTimeout, p.KeepAlive)
+		if p.RateLimit != nil {
+			positive = append(positive, p.RateLimit.Per)
+		}
+	}
 	if m := s.Migrations; m != nil {
 		positive = append(positive, m.Timeout, m.LockTimeout)
 	}

@@ -66,6 +66,7 @@ func TestAFileThatSaysTheLeastIsDecidedByDefaults(t *testing.T) {
 		Health: ship.Health{
 			Path: "/", HealthyAfter: 3, Every: time.Second, Timeout: 5 * time.Second, GiveUp: 40 * time.Second,
 		},
+		Proxy:   ship.Proxy{ResponseTimeout: time.Minute, KeepAlive: time.Second, MaxBody: 1 << 30},
 		Watch:   ship.Limits{For: 5 * time.Minute, ErrorRate: 0.01, MinRequests: 20},
 		KeepOld: 15 * time.Minute,
 		Drain:   30 * time.Second,
@@ -130,6 +131,10 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 			{Plugin: ship.Plugin{Kind: "webhook", Config: json.RawMessage(`{"url":"${secret:WEBHOOK}"}`)}, On: []string{"rollback", "failure"}},
 			{Plugin: ship.Plugin{Kind: "webhook", Config: json.RawMessage(`{"headers":{"X-Team":"shop"},"url":"https://hooks.example/x"}`)}},
 			{Plugin: ship.Plugin{Kind: "log"}},
+		},
+		Proxy: ship.Proxy{
+			TrustedProxies: []string{"10.0.0.0/8", "::1/128"}, ResponseTimeout: 90 * time.Second, KeepAlive: 2 * time.Second,
+			MaxBody: 50 << 20, RateLimit: &ship.RateLimit{Requests: 20, Per: time.Second, Burst: 40},
 		},
 		Watch:       ship.Limits{For: 10 * time.Minute, ErrorRate: 0.01, P95: 2 * time.Second, MinRequests: 50},
 		KeepOld:     15 * time.Minute,

@@ -22,6 +22,9 @@ const (
 	defaultWatch         = 5 * time.Minute
 	defaultErrorRate     = 0.01
 	defaultMinRequests   = 20
+	defaultResponse      = time.Minute
+	defaultKeepAlive     = time.Second
+	defaultMaxBody       = 1 << 30
 )
 
 // decide returns one environment with everything decided, and reports what
@@ -37,6 +40,7 @@ func (d *decoder) decide(doc *document, name string) ship.Environment {
 		Route:    d.route(own),
 		Run:      d.runSettings(doc, own),
 		Vars:     vars(doc.Vars, own.Vars),
+		Proxy:    proxy(s.Proxy),
 		Warmup:   texts(s.Warmup),
 		Smoke:    texts(s.Smoke),
 		Gates:    d.gates(doc, own),
@@ -168,6 +172,22 @@ func watch(b *watchBlock) ship.Limits {
 		P95:         b.P95.or(0),
 		MinRequests: b.MinRequests.or(defaultMinRequests),
 	}
+}
+
+func proxy(b *proxyBlock) ship.Proxy {
+	if b == nil {
+		b = &proxyBlock{}
+	}
+	p := ship.Proxy{
+		TrustedProxies:  texts(b.TrustedProxies),
+		ResponseTimeout: b.ResponseTimeout.or(defaultResponse),
+		KeepAlive:       b.KeepAlive.or(defaultKeepAlive),
+		MaxBody:         b.MaxBody.or(defaultMaxBody),
+	}
+	if r := b.RateLimit; r != nil {
+		p.RateLimit = &ship.RateLimit{Requests: r.Requests.N, Per: r.Per.or(time.Second), Burst: r.Burst.or(r.Requests.N)}
+	}
+	return p
 }
 
 func (d *decoder) database(b *databaseBlock, environment string) *ship.Database {

@@ -231,3 +231,27 @@ func checkServer(s string) string {
 	}
 	return ""
 }
+
+// A network is an address, or a range of addresses in CIDR form.
+type network struct{ plain }
+
+func (v *network) decode(d *decoder, n ast.Node) {
+	v.plain.decode(d, n)
+	if v.Text == "" {
+		return
+	}
+	prefix, err := netip.ParsePrefix(v.Text)
+	if ip, ipErr := netip.ParseAddr(v.Text); ipErr == nil && ip.Zone() == "" {
+		prefix, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	switch {
+	case err != nil:
+		d.report(v.At, "", "%q is not a network such as 10.0.0.0/8 or an address", v.Text)
+	case prefix.Bits() == 0:
+		d.report(v.At, "name the proxies' networks", "%q is everybody: any client could claim any address", v.Text)
+	default:
+		v.Text = prefix.Masked().String()
+		return
+	}
+	v.Text = ""
+}

@@ -284,3 +284,39 @@ func (v percent) or(fallback float64) float64 {
 	}
 	return fallback
 }
+
+// A size is a number of bytes: 512KB, 10MB, 1GB, each 1024 of the one before.
+type size struct {
+	Bytes int64
+	At    spot
+}
+
+const sizeSchema = `^[0-9]{1,6}(KB|MB|GB)$`
+
+var sizePattern = regexp.MustCompile(sizeSchema)
+
+func (v *size) decode(d *decoder, n ast.Node) {
+	at := spotOf(n)
+	if i, ok := n.(*ast.IntegerNode); ok {
+		d.report(at, "write "+i.Token.Value+"MB for megabytes", "the size %s has no unit", i.Token.Value)
+		return
+	}
+	s, _, ok := d.plainLine(n)
+	if !ok {
+		return
+	}
+	number, err := strconv.ParseInt(strings.TrimRight(s, "KMGB"), 10, 64)
+	if !sizePattern.MatchString(s) || err != nil || number == 0 {
+		d.report(at, "", "%q is not a size such as 512KB, 10MB or 1GB", s)
+		return
+	}
+	shift := map[byte]int{'K': 10, 'M': 20, 'G': 30}[s[len(s)-2]]
+	v.Bytes, v.At = number<<shift, at
+}
+
+func (v size) or(fallback int64) int64 {
+	if v.At.line > 0 {
+		return v.Bytes
+	}
+	return fallback
+}

@@ -75,6 +75,9 @@ func (toolSettings) JSONSchema() *jsonschema.Schema {
 	return settingsSchema()
 }
 
+func (network) JSONSchema() *jsonschema.Schema { return textSchema(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`) }
+func (size) JSONSchema() *jsonschema.Schema    { return textSchema(sizeSchema) }
+
 func (listenAddress) JSONSchema() *jsonschema.Schema { return textSchema(`:[0-9]{1,5}$`) }
 
 func (value) JSONSchema() *jsonschema.Schema {

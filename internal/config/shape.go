@@ -26,6 +26,7 @@ type settings struct {
 	Database   *databaseBlock   `json:"database" jsonschema_description:"The database of the app."`
 	Migrations *migrationsBlock `json:"migrations" jsonschema_description:"How the schema is changed."`
 	Secrets    *secretsBlock    `json:"secrets" jsonschema_description:"Where ${secret:NAME} is looked up."`
+	Proxy      *proxyBlock      `json:"proxy" jsonschema_description:"How requests are treated on their way to the app."`
 	Notify     []notifier       `json:"notify" jsonschema_description:"Who is told how a run ended."`
 	Watch      *watchBlock      `json:"watch" jsonschema_description:"What the new release is held to after the swap. Beyond a limit the old one gets the traffic back."`
 	KeepOld    duration         `json:"keep_old" jsonschema_description:"How long the old release stays warm after the swap. Default 15m, or watch.for when that is longer."`
@@ -135,6 +136,22 @@ type tlsBlock struct {
 	At   spot     `json:"-"`
 	Cert hostFile `json:"cert" jsonschema:"required" jsonschema_description:"File with the certificate and its chain, PEM."`
 	Key  hostFile `json:"key" jsonschema:"required" jsonschema_description:"File with the private key, PEM."`
+}
+
+type proxyBlock struct {
+	At              spot            `json:"-"`
+	TrustedProxies  []network       `json:"trusted_proxies" jsonschema_description:"Networks of the proxies before this one, whose word on the client's address, host and scheme counts: 10.0.0.0/8, or an address. Default nobody's."`
+	ResponseTimeout duration        `json:"response_timeout" jsonschema_description:"Time the app may take to begin an answer. Default 1m."`
+	KeepAlive       duration        `json:"keep_alive" jsonschema_description:"How long an idle connection to an instance is kept; keep it below the app's own time. Default 1s."`
+	MaxBody         size            `json:"max_body" jsonschema_description:"Largest body of a request, such as 10MB. Default 1GB."`
+	RateLimit       *rateLimitBlock `json:"rate_limit" jsonschema_description:"How many requests one client may send. Default any number."`
+}
+
+type rateLimitBlock struct {
+	At       spot     `json:"-"`
+	Requests count    `json:"requests" jsonschema:"required,minimum=1,maximum=1000000" jsonschema_description:"So many requests in that time, on average."`
+	Per      duration `json:"per" jsonschema_description:"That time. Default 1s."`
+	Burst    count    `json:"burst" jsonschema:"minimum=1,maximum=1000000" jsonschema_description:"So many at once after a pause. Default as many as requests."`
 }
 
 type watchBlock struct {

@@ -77,7 +77,7 @@ func (e *envState) entry(env ship.Environment) proxy.Environment {
 		ID: e.ID, Listen: env.Route.Listen, Hosts: env.Route.Hosts,
 		Active: e.Active, Slots: map[ship.Slot]proxy.Backend{},
 		Mode: e.Mode.Mode, Text: e.Mode.Text,
-		HealthPath: env.Health.Path, SlowerThan: env.Watch.P95,
+		HealthPath: env.Health.Path, SlowerThan: env.Watch.P95, Proxy: env.Proxy,
 	}
 	switch e.Mode.Mode {
 	case ship.Holding:

@@ -52,6 +52,8 @@ type Environment struct {
 	// HealthPath is answered by the active backend in every mode. "/" is not,
 	// because people's requests for it cannot be told from a probe's.
 	HealthPath string `json:"health_path,omitempty"`
+	// Proxy is how requests are treated; what is zero there has a default.
+	Proxy ship.Proxy `json:"proxy,omitzero"`
 	// SlowerThan is the limit above which an answer counts as slow. 0 counts none.
 	SlowerThan time.Duration `json:"slower_than,omitempty"`
 }

@@ -15,6 +15,7 @@ type Environment struct {
 	After    string        `json:"after,omitempty"` // environment it is promoted from
 
 	Route    Route            `json:"route"`
+	Proxy    Proxy            `json:"proxy"`
 	Run      RunSettings      `json:"run"`
 	Vars     map[string]Value `json:"vars,omitempty"` // environment variables of every process
 	Health   Health           `json:"health"`
@@ -43,6 +44,24 @@ type Route struct {
 	Listen []string `json:"listen"`          // host:port; shared by environments that differ in Hosts
 	Hosts  []string `json:"hosts,omitempty"` // lower case, no port; none means every host
 	TLS    *TLS     `json:"tls,omitempty"`
+}
+
+// A Proxy says how requests are treated on their way to the app. Zero values
+// are the proxy's own defaults.
+type Proxy struct {
+	TrustedProxies  []string      `json:"trusted_proxies,omitempty"` // networks (CIDR) whose word on the client's address counts
+	ResponseTimeout time.Duration `json:"response_timeout"`          // an answer has to begin within
+	KeepAlive       time.Duration `json:"keep_alive"`                // of an idle connection to an instance
+	MaxBody         int64         `json:"max_body"`                  // bytes of a request
+	RateLimit       *RateLimit    `json:"rate_limit,omitempty"`
+}
+
+// A RateLimit bounds the requests of one client: so many per time on average,
+// and no more than a burst at once.
+type RateLimit struct {
+	Requests int           `json:"requests"`
+	Per      time.Duration `json:"per"`
+	Burst    int           `json:"burst"`
 }
 
 // TLS names certificate files in PEM form.
