@@ -130,26 +130,47 @@ func (c *Control) AddListeners(ctx context.Context, listeners map[string]*os.Fil
 	return err
 }
 
+// RemoveListeners has the worker close the named sockets. Requests that came by
+// them go on within the grace. Names it does not have are no error.
+func (c *Control) RemoveListeners(ctx context.Context, names []string, g Grace) error {
+	_, _, err := c.call(ctx, request{Call: callRemove, Names: names, Grace: &g}, nil)
+	return err
+}
+
 // Retire has the worker accept nothing more, finish its requests within grace,
 // and exit. It returns when the worker is gone. When ctx ends first, the
 // worker retires all the same.
 func (c *Control) Retire(ctx context.Context, grace time.Duration) error {
-	return c.untilGone(ctx, request{Call: callRetire, Within: grace})
+	_, err := c.untilGone(ctx, request{Call: callRetire, Within: grace})
+	return err
+}
+
+// Leave is Retire with a grace for each kind of client. It returns what the
+// worker counted, as Last does.
+func (c *Control) Leave(ctx context.Context, g Grace) (*Status, error) {
+	return c.untilGone(ctx, request{Call: callRetire, Within: g.Requests, Grace: &g})
 }
 
 // Wait returns nil when the worker is gone, or ctx's error. The worker need
 // not be our child.
 func (c *Control) Wait(ctx context.Context) error {
+	_, err := c.Last(ctx)
+	return err
+}
+
+// Last is Wait, and returns what the worker counted until its end; nil when it
+// could not say, as one that was killed.
+func (c *Control) Last(ctx context.Context) (*Status, error) {
 	return c.untilGone(ctx, request{Call: callWait})
 }
 
-func (c *Control) untilGone(ctx context.Context, req request) error {
-	_, files, err := c.call(ctx, req, nil)
+func (c *Control) untilGone(ctx context.Context, req request) (*Status, error) {
+	res, files, err := c.call(ctx, req, nil)
 	closeAll(files)
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || isGone(err) {
-		return nil
+		return nil, nil
 	}
-	return err
+	return res.Status, err
 }
 
 // call makes one call. It ends with ctx.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -22,10 +21,6 @@ const (
 	maxHeaderBytes    = 64 << 10
 	maxStreams        = 250
 
-	// lingerFor is how long a retiring proxy lets kept-alive connections live,
-	// so that busy clients leave with an answer that says "Connection: close"
-	// instead of sending a request into a connection that is being closed.
-	lingerFor  = 2 * time.Second
 	serveGrace = 10 * time.Second
 )
 
@@ -38,18 +33,21 @@ type front struct {
 
 	mu      sync.Mutex
 	servers map[string]*server
+	closing map[*server]struct{} // their listener was taken away, their requests end
 	wg      sync.WaitGroup
 }
 
 // A server serves one listening socket.
 type server struct {
-	raw  net.Listener
-	http *http.Server
+	raw     net.Listener
+	http    *http.Server
+	removed atomic.Bool
 }
 
 func (f *front) init() {
 	f.tableSet = make(chan struct{})
 	f.servers = map[string]*server{}
+	f.closing = map[*server]struct{}{}
 }
 
 func (f *front) ready() { f.once.Do(func() { close(f.tableSet) }) }
@@ -90,7 +88,7 @@ func (p *Proxy) Listen(name string, l net.Listener) error {
 	f.wg.Go(func() {
 		<-f.tableSet
 		err := s.http.Serve(&tlsListener{Listener: l, name: name, proxy: p})
-		if err != nil && !errors.Is(err, http.ErrServerClosed) && !f.retiring.Load() {
+		if err != nil && !errors.Is(err, http.ErrServerClosed) && !f.retiring.Load() && !s.removed.Load() {
 			p.log.Error("Listener failed", "listener", name, "error", err)
 		}
 	})
@@ -117,80 +115,5 @@ func (p *Proxy) newServer(name string) *http.Server {
 				p.front.conns.Add(-1)
 			}
 		},
-	}
-}
-
-// Retire stops accepting connections, finishes the requests under way within
-// grace and closes what is left. The listening sockets stay open in whatever
-// other process has them.
-func (p *Proxy) Retire(ctx context.Context, grace time.Duration) error {
-	f := &p.front
-	f.mu.Lock()
-	f.retiring.Store(true)
-	servers := slices.Collect(maps.Values(f.servers))
-	f.mu.Unlock()
-	f.ready()
-	for _, s := range servers {
-		_ = s.raw.Close() // a second Retire closes it again
-	}
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	await(ctx, min(lingerFor, grace/2), func() bool { return f.conns.Load() == 0 })
-
-	var wg sync.WaitGroup
-	for _, s := range servers {
-		wg.Go(func() {
-			if s.http.Shutdown(ctx) != nil {
-				_ = s.http.Close()
-			}
-		})
-	}
-	wg.Wait()
-	f.wg.Wait()
-	await(ctx, grace, p.idle) // upgraded connections are no longer the servers'
-	if left := p.cutAll(); left > 0 {
-		return fmt.Errorf("retiring: %d requests were cut after %s", left, grace)
-	}
-	return nil
-}
-
-// idle tells whether no request is under way.
-func (p *Proxy) idle() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, g := range p.generations {
-		if g.busy() > 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// cutAll closes every connection to an instance, and says how many requests
-// were under way.
-func (p *Proxy) cutAll() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var left int64
-	for _, g := range p.generations {
-		left += g.busy()
-		g.cut()
-		g.transport.CloseIdleConnections()
-	}
-	return left
-}
-
-// await returns when ready says so, ctx ends, or limit is over.
-func await(ctx context.Context, limit time.Duration, ready func() bool) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ready() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
 }

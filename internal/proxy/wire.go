@@ -32,6 +32,7 @@ const (
 	callDrain     = "drain"
 	callListeners = "listeners"
 	callAdd       = "add"
+	callRemove    = "remove"
 	callRetire    = "retire"
 	callWait      = "wait"
 )
@@ -42,6 +43,7 @@ type request struct {
 	Environment ship.EnvironmentID `json:"environment,omitzero"`
 	Generation  string             `json:"generation,omitempty"`
 	Within      time.Duration      `json:"within,omitempty"`
+	Grace       *Grace             `json:"grace,omitempty"` // of a retirement; nil is one of Within
 	Names       []string           `json:"names,omitempty"` // of the descriptors that travel with it
 }
 

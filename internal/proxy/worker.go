@@ -32,10 +32,13 @@ const (
 type worker struct {
 	log    *slog.Logger
 	proxy  *Proxy
-	given  chan struct{}      // closed when the first listeners came
-	retire chan time.Duration // the grace of the first who asks
-	gone   chan struct{}      // closed at the very end
+	given  chan struct{} // closed when the first listeners came
+	retire chan Grace    // of the first who asks
+	gone   chan struct{} // closed at the very end
+	last   Status        // valid after gone
 	once   sync.Once
+
+	equipped sync.Once // guards given
 
 	mu    sync.Mutex
 	files map[string]*os.File // the listening sockets, to be handed back
@@ -56,7 +59,7 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 		log:    o.Log,
 		proxy:  New(Config{Log: o.Log}),
 		given:  make(chan struct{}),
-		retire: make(chan time.Duration, 1),
+		retire: make(chan Grace, 1),
 		gone:   make(chan struct{}),
 		files:  map[string]*os.File{},
 	}
@@ -65,12 +68,13 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 	defer stop()
 	calls.Go(func() { w.accept(answering, control, &calls) })
 	grace := w.live(ctx)
-	o.Log.Info("Worker retires", "pid", os.Getpid(), "grace", grace)
-	err = w.proxy.Retire(context.WithoutCancel(ctx), grace)
+	o.Log.Info("Worker retires", "pid", os.Getpid(), "linger", grace.Linger, "requests", grace.Requests, "lasting", grace.Lasting)
+	err = w.proxy.Leave(context.WithoutCancel(ctx), grace)
 	if err != nil {
 		o.Log.Warn("Worker cut requests", "error", err)
 	}
 	_ = control.Close()
+	w.last = w.proxy.Status()
 	close(w.gone)
 	stop()
 	calls.Wait()
@@ -81,14 +85,14 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 }
 
 // live returns when the worker has to go, and how much grace it has.
-func (w *worker) live(ctx context.Context) time.Duration {
+func (w *worker) live(ctx context.Context) Grace {
 	orphan := time.NewTimer(orphanAfter)
 	defer orphan.Stop()
 	given := w.given
 	for {
 		select {
 		case <-ctx.Done():
-			return serveGrace
+			return quick(serveGrace)
 		case grace := <-w.retire:
 			return grace
 		case <-given:
@@ -96,7 +100,7 @@ func (w *worker) live(ctx context.Context) time.Duration {
 			given = nil
 		case <-orphan.C:
 			w.log.Warn("Worker was given no listener and ends", "after", orphanAfter)
-			return 0
+			return Grace{}
 		}
 	}
 }
@@ -172,11 +176,14 @@ func (w *worker) call(ctx context.Context, c *net.UnixConn) error {
 	_ = c.SetDeadline(time.Time{})
 	switch req.Call {
 	case callRetire:
-		w.once.Do(func() { w.retire <- req.Within })
+		grace := quick(req.Within)
+		if req.Grace != nil {
+			grace = *req.Grace
+		}
+		w.once.Do(func() { w.retire <- grace })
 		fallthrough
 	case callWait:
-		w.untilGone(c)
-		return nil
+		return w.untilGone(c)
 	}
 	res, out := w.answer(ctx, c, req, files)
 	_ = c.SetWriteDeadline(time.Now().Add(callTimeout))
@@ -200,6 +207,9 @@ func (w *worker) answer(ctx context.Context, c *net.UnixConn, req request, files
 		return response{Report: &report, Error: toWire(err)}, nil
 	case callAdd:
 		return response{Error: toWire(w.add(req.Names, files))}, nil
+	case callRemove:
+		w.remove(req.Names, req.Grace)
+		return response{}, nil
 	case callListeners:
 		names, files := w.listeners()
 		return response{Names: names}, files
@@ -230,10 +240,8 @@ func (w *worker) add(names []string, files []*os.File) error {
 		if err := w.proxy.Listen(name, l); err != nil {
 			return errors.Join(err, l.Close(), kept.Close())
 		}
-		if len(w.files) == 0 {
-			close(w.given)
-		}
 		w.files[name] = kept
+		w.equipped.Do(func() { close(w.given) })
 	}
 	return nil
 }
@@ -247,14 +255,35 @@ func (w *worker) listeners() (names []string, files []*os.File) {
 	return names, files
 }
 
-// untilGone keeps c open until the worker is gone or the caller is.
-func (w *worker) untilGone(c *net.UnixConn) {
+// remove ends the named listeners.
+func (w *worker) remove(names []string, g *Grace) {
+	if g == nil {
+		d := quick(serveGrace)
+		g = &d
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range names {
+		w.proxy.Unlisten(name, *g)
+		if f := w.files[name]; f != nil {
+			_ = f.Close()
+			delete(w.files, name)
+		}
+	}
+}
+
+// untilGone keeps c open until the worker is gone or the caller is. The last
+// thing it says is what was counted.
+func (w *worker) untilGone(c *net.UnixConn) error {
 	ctx, stop := whileConnected(context.Background(), c)
 	defer stop()
 	select {
 	case <-w.gone:
 	case <-ctx.Done():
+		return nil
 	}
+	_ = c.SetWriteDeadline(time.Now().Add(callTimeout))
+	return send(c, response{Status: &w.last}, nil)
 }
 
 // whileConnected returns a context that ends when the caller hangs up. Stop

@@ -1,0 +1,86 @@
+package proxy
+
+// Plus adds what two workers counted of the same generation.
+func (c Counters) Plus(o Counters) Counters {
+	c.Requests += o.Requests
+	c.Errors += o.Errors
+	c.Refused += o.Refused
+	c.InARow += o.InARow
+	c.Cut += o.Cut
+	c.Aborted += o.Aborted
+	c.Replayed += o.Replayed
+	c.Slow += o.Slow
+	for i, n := range o.Classes {
+		c.Classes[i] += n
+	}
+	c.Latency = c.Latency.Plus(o.Latency)
+	return c
+}
+
+// Plus adds two histograms.
+func (h Histogram) Plus(o Histogram) Histogram {
+	sum := make(Histogram, max(len(h), len(o)))
+	copy(sum, h)
+	for i, n := range o {
+		sum[i] += n
+	}
+	return sum
+}
+
+// Plus adds the reports of two workers that drained the same generation.
+func (r DrainReport) Plus(o DrainReport) DrainReport {
+	r.InFlight += o.InFlight
+	r.Drained += o.Drained
+	r.Cut += o.Cut
+	r.Lasting += o.Lasting
+	r.Took = max(r.Took, o.Took)
+	return r
+}
+
+// plus adds what another worker knows of the same generation.
+func (g GenerationStatus) plus(o GenerationStatus) GenerationStatus {
+	g.InFlight += o.InFlight
+	g.Probes += o.Probes
+	g.Lasting += o.Lasting
+	g.Draining = g.Draining || o.Draining
+	g.Drained = g.Drained && o.Drained
+	g.Counters = g.Counters.Plus(o.Counters)
+	return g
+}
+
+// Plus adds what a worker that retires knows to what its successor s does.
+// Everything that is not counted is the successor's.
+func (s Status) Plus(o Status) Status {
+	all := make(map[string]EnvironmentStatus, len(s.Environments))
+	for id, env := range s.Environments {
+		all[id] = env
+	}
+	for id, theirs := range o.Environments {
+		env, ok := all[id]
+		if !ok { // it left the table, and requests of it are still under way there
+			env = EnvironmentStatus{Mode: theirs.Mode}
+		}
+		all[id] = env.plus(theirs)
+	}
+	s.Environments = all
+	return s
+}
+
+func (e EnvironmentStatus) plus(o EnvironmentStatus) EnvironmentStatus {
+	e.Waiting += o.Waiting
+	e.Held += o.Held
+	e.Overflowed += o.Overflowed
+	all := make(map[string]GenerationStatus, len(e.Generations))
+	for name, g := range e.Generations {
+		all[name] = g
+	}
+	for name, theirs := range o.Generations {
+		if ours, ok := all[name]; ok {
+			all[name] = ours.plus(theirs)
+		} else {
+			all[name] = theirs
+		}
+	}
+	e.Generations = all
+	return e
+}
