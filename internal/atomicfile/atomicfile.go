@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/shiplock/shiplock/internal/failpoint"
 )
 
 // Write replaces the file at path by data with the given mode. When it returns
@@ -25,17 +27,19 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 	if err := tmp.Chmod(mode); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if _, err := tmp.Write(data); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := tmp.Sync(); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := tmp.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	name := filepath.Base(path)
+	for _, act := range []func() error{
+		func() error { return failpoint.Hit("write " + name) },
+		func() error { _, err := tmp.Write(data); return err },
+		func() error { return failpoint.Hit("sync " + name) },
+		tmp.Sync,
+		tmp.Close,
+		func() error { return failpoint.Hit("rename " + name) },
+		func() error { return os.Rename(tmp.Name(), path) },
+	} {
+		if err := act(); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
 	}
 	return SyncDir(dir)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/atomicfile"
 	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -67,6 +68,9 @@ func Backup(ctx context.Context, db database.Database, path string, progress fun
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
+	if err := failpoint.Hit("write backup"); err != nil {
+		return database.BackupInfo{}, fmt.Errorf("backup: %w", err)
+	}
 	last := time.Now()
 	info, err := db.Backup(ctx, tmp, func(n int64) {
 		if time.Since(last) > time.Second {
@@ -77,7 +81,7 @@ func Backup(ctx context.Context, db database.Database, path string, progress fun
 	if err != nil {
 		return info, fmt.Errorf("backup: %w", err)
 	}
-	if err := tmp.Sync(); err != nil {
+	if err := errors.Join(failpoint.Hit("sync backup"), tmp.Sync()); err != nil {
 		return info, fmt.Errorf("backup: %w", err)
 	}
 	if err := verify(ctx, db, tmp.Name(), info); err != nil {

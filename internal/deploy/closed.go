@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/notify"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
@@ -20,7 +21,7 @@ type holdEvidence struct {
 // is the platform's: when it is over the hold ends whatever we do.
 func hold(ctx context.Context, w *work) (string, any, error) {
 	budget := w.run.Request.Environment.Hold
-	ev := holdEvidence{Until: time.Now().Add(budget)}
+	ev := holdEvidence{Until: failpoint.Now().Add(budget)}
 	if !w.evidence(plan.Hold, &ev) {
 		if err := w.note(ctx, ev); err != nil {
 			return "", nil, err
@@ -48,7 +49,7 @@ func (w *work) left(share float64) (time.Duration, bool) {
 		return 0, false
 	}
 	reserve := time.Duration(share * float64(w.run.Request.Environment.Hold))
-	return time.Until(ev.Until) - reserve, true
+	return ev.Until.Sub(failpoint.Now()) - reserve, true
 }
 
 // closeBehind has a hold that is not ended in time end in maintenance: from

@@ -97,6 +97,7 @@ func New(c Config) (*Engine, error) {
 	if c.TTL <= 0 {
 		c.TTL = 30 * time.Second
 	}
+	c.Journal = strict{c.Journal}
 	return &Engine{c}, nil
 }
 
@@ -125,6 +126,8 @@ func (e *Engine) Carry(ctx context.Context, id string) (ship.Result, error) {
 			return run.Result, ctx.Err()
 		case takenOver(ctx, err):
 			return w.superseded(ctx, err)
+		case unrecorded(err):
+			return run.Result, err
 		}
 		return e.failEarly(ctx, run, err)
 	}
@@ -155,6 +158,8 @@ func (w *work) carry(ctx context.Context) (ship.Result, error) {
 		return w.run.Result, context.Cause(ctx)
 	case failure == nil:
 		return w.finish(ctx, nil)
+	case unrecorded(failure):
+		return w.run.Result, failure
 	}
 	if _, ok := errors.AsType[*pauseError](failure); ok {
 		return w.pause(ctx, failure)
@@ -165,6 +170,8 @@ func (w *work) carry(ctx context.Context) (ship.Result, error) {
 			return w.superseded(ctx, err)
 		case interrupted(ctx):
 			return w.run.Result, context.Cause(ctx)
+		case unrecorded(err):
+			return w.run.Result, err
 		}
 		return w.pause(ctx, err)
 	}
@@ -235,7 +242,7 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 	if err := w.cancelRequested(ctx); err != nil {
 		return err
 	}
-	if err := w.e.Journal.Intend(ctx, w.run.ID, seq, s.Name, ship.StepStarted, w.fence.Epoch); err != nil {
+	if err := w.intend(ctx, ship.StepStarted); err != nil {
 		return err
 	}
 	w.event(ctx, ship.EventStarted, s.Reason, nil)
@@ -248,8 +255,11 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 	if interrupted(ctx) {
 		return context.Cause(ctx)
 	}
-	if err != nil {
+	if err != nil && !unrecorded(err) {
 		return w.stepFailed(ctx, err, evidence)
+	}
+	if err != nil {
+		return err
 	}
 	return w.settle(ctx, text, evidence)
 }
@@ -277,7 +287,7 @@ func causeOf(ctx context.Context, s ship.Step, err error) error {
 }
 
 func (w *work) settle(ctx context.Context, text string, evidence any) error {
-	if err := w.e.Journal.Settle(ctx, w.run.ID, w.seq, ship.StepDone, evidence, nil, w.newPlan); err != nil {
+	if err := w.conclude(ctx, ship.StepDone, evidence, nil); err != nil {
 		return err
 	}
 	if w.newPlan != nil {
@@ -296,7 +306,8 @@ func (w *work) stepFailed(ctx context.Context, err error, evidence any) error {
 		return err
 	}
 	safe := ship.Errorf(ship.KindOf(err), ship.HintOf(err), "%s", w.mask.String(err.Error()))
-	if jerr := w.e.Journal.Settle(ctx, w.run.ID, w.seq, ship.StepFailed, evidence, safe, nil); jerr != nil {
+	w.newPlan = nil
+	if jerr := w.conclude(ctx, ship.StepFailed, evidence, safe); jerr != nil {
 		return jerr
 	}
 	w.event(ctx, ship.EventFailed, err.Error(), nil)

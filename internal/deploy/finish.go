@@ -223,7 +223,7 @@ func (w *work) undoStep(ctx context.Context, seq int) error {
 		return nil
 	}
 	w.seq, w.current = seq, s
-	if err := w.e.Journal.Intend(ctx, w.run.ID, seq, s.Name, ship.StepUndoing, w.fence.Epoch); err != nil {
+	if err := w.intend(ctx, ship.StepUndoing); err != nil {
 		return err
 	}
 	undoCtx, cancel := context.WithTimeout(ctx, undoTime)
@@ -235,7 +235,8 @@ func (w *work) undoStep(ctx context.Context, seq int) error {
 		w.event(ctx, ship.EventNote, fmt.Sprintf("%s could not be taken back: %v", s.Name, err), nil)
 		return fmt.Errorf("take back %s: %w", s.Name, err)
 	}
-	if err := w.e.Journal.Settle(ctx, w.run.ID, seq, ship.StepUndone, evidence, entry.Failure(), nil); err != nil {
+	w.newPlan = nil
+	if err := w.conclude(ctx, ship.StepUndone, evidence, entry.Failure()); err != nil {
 		return err
 	}
 	if text != "" {

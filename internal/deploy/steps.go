@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/shiplock/shiplock/internal/plan"
 )
@@ -41,3 +43,6 @@ var steps = map[string]stepKind{
 	plan.Watch:       {do: watch, uncancellable: true},
 	plan.Notify:      {do: tellAll, uncancellable: true},
 }
+
+// Kinds returns every kind of step there is, in alphabetical order.
+func Kinds() []string { return slices.Sorted(maps.Keys(steps)) }

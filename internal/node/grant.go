@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -20,7 +21,7 @@ func (n *node) acquire(id ship.EnvironmentID, c ship.Claim) (ship.Fence, error) 
 	defer e.granting.Unlock()
 	var f ship.Fence
 	err = n.state.change(id, func(e *envState) error {
-		now := time.Now()
+		now := failpoint.Now()
 		if g := e.Grant; g != nil && g.Claim.Run != c.Run && now.Before(g.Until) {
 			return ship.Errorf(ship.Locked, "wait for it, or take its run back: shiplock runs",
 				"%s is held by %s since %s for %s (run %s)",
@@ -47,7 +48,7 @@ func (n *node) renew(id ship.EnvironmentID, f ship.Fence, ttl time.Duration) err
 		if e.Grant == nil {
 			return ship.Errorf(ship.Fenced, "", "%s: the grant of run %s was released", id, f.Run)
 		}
-		e.Grant.Until = time.Now().Add(ttl)
+		e.Grant.Until = failpoint.Now().Add(ttl)
 		return nil
 	})
 }

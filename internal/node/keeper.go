@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -228,13 +229,13 @@ func (k *keeper) record(p *process, err error) {
 		return
 	}
 	k.edit(func(i *instanceState) {
-		i.State, i.PID, i.Start, i.Boot, i.Since = stateRunning, p.pid, p.start, k.e.n.boot, time.Now()
+		i.State, i.PID, i.Start, i.Boot, i.Since = stateRunning, p.pid, p.start, k.e.n.boot, failpoint.Now()
 	})
 }
 
 func (k *keeper) recordExit(how error) {
 	k.edit(func(i *instanceState) {
-		i.State, i.PID, i.Exit, i.ExitAt = stateBackoff, 0, how.Error(), time.Now()
+		i.State, i.PID, i.Exit, i.ExitAt = stateBackoff, 0, how.Error(), failpoint.Now()
 		i.Restarts++
 	})
 	k.e.raise()
@@ -246,7 +247,7 @@ func (k *keeper) recordLost(sameBoot bool) {
 	k.edit(func(i *instanceState) {
 		i.PID, i.Exit = 0, "exit code unknown: it ended while the node was down"
 		i.Restarts++
-		if i.ExitAt = time.Now(); !sameBoot {
+		if i.ExitAt = failpoint.Now(); !sameBoot {
 			i.Exit, i.ExitAt = "the machine was started again", time.Time{}
 		}
 	})

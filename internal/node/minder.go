@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -26,7 +27,7 @@ func (e *environment) mind(ctx context.Context) {
 		if s != nil {
 			next = e.duties(ctx, s, &drain, &guard)
 		}
-		timer := time.NewTimer(time.Until(next))
+		timer := time.NewTimer(next.Sub(failpoint.Now()))
 		select {
 		case <-ctx.Done():
 		case <-e.wake:
@@ -44,7 +45,7 @@ func (e *environment) duties(ctx context.Context, s *envState, drain, guard *bac
 			next = t
 		}
 	}
-	now := time.Now()
+	now := failpoint.Now()
 	if s.Mode.Mode == ship.Holding {
 		if now.Before(s.Mode.Until) {
 			soon(s.Mode.Until)
@@ -126,7 +127,7 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 	if err != nil {
 		return
 	}
-	left := max(time.Until(old.At.Add(old.Drain)), 0)
+	left := max(old.At.Add(old.Drain).Sub(failpoint.Now()), 0)
 	report, err := w.Drain(ctx, e.id, old.Generation, left)
 	if ctx.Err() != nil {
 		return
@@ -143,7 +144,7 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 		}
 		s.Old.Drained = true
 		s.Told.InFlight, s.Told.Drained, s.Told.Cut = report.InFlight, report.Drained, report.Cut
-		s.Told.Took = time.Since(old.At)
+		s.Told.Took = failpoint.Now().Sub(old.At)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {

@@ -2,8 +2,8 @@ package node
 
 import (
 	"context"
-	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -19,7 +19,7 @@ func (e *environment) observe(ctx context.Context) platform.Observation {
 	traffic := e.n.proxies.status(ctx).Environments[e.id.String()]
 	o.Known = len(s.Slots) > 0
 	o.Epoch, o.Active, o.Mode, o.Waiting = s.Epoch, s.Active, s.Mode.Mode, traffic.Waiting
-	if s.Grant != nil && time.Now().Before(s.Grant.Until) {
+	if s.Grant != nil && failpoint.Now().Before(s.Grant.Until) {
 		o.Holder = &s.Grant.Claim
 	}
 	for name, slot := range s.Slots {

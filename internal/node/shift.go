@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -30,7 +31,7 @@ func (e *environment) shift(ctx context.Context, f ship.Fence, s platform.Shift)
 		if err := now.admit(f); err != nil {
 			return err
 		}
-		return now.moveTo(f.Run, s, time.Now())
+		return now.moveTo(f.Run, s, failpoint.Now())
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
@@ -108,7 +109,7 @@ func (e *environment) setMode(ctx context.Context, f ship.Fence, m platform.Mode
 		}
 		mode := modeState{Mode: m.Mode, For: m.For, Text: m.Text, Then: m.Then}
 		if m.Mode == ship.Holding {
-			mode.Until = time.Now().Add(m.For)
+			mode.Until = failpoint.Now().Add(m.For)
 		}
 		if s.Mode.Mode == m.Mode && s.Mode.For == m.For {
 			mode.Until = s.Mode.Until // a hold asked for again does not last longer

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/analysis"
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/health"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -41,7 +42,7 @@ func (e *environment) guard(ctx context.Context, w watchState) {
 		}
 		c := traffic.add(e.n.proxies.status(ctx), e.id, slot.Generation)
 		v := judge.Observe(analysis.Sample{
-			At: time.Now(), Requests: c.Requests, Errors: c.Errors, P95: c.Latency.Quantile(0.95),
+			At: failpoint.Now(), Requests: c.Requests, Errors: c.Errors, P95: c.Latency.Quantile(0.95),
 			Probes: probes.read(), Exits: slot.exitsSince(w.Began),
 		})
 		if ctx.Err() != nil {
@@ -78,7 +79,7 @@ func (e *environment) conclude(ctx context.Context, w watchState, v ship.Verdict
 		}
 		s.Watch.Verdict = v
 		if v.Outcome == ship.Fail {
-			back = s.giveBack(v.Reason, time.Now())
+			back = s.giveBack(v.Reason, failpoint.Now())
 		}
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -77,6 +78,9 @@ func (u *unpacker) extract(ctx context.Context, f *zip.File, want File) (err err
 	defer func() { err = errors.Join(err, dst.Close()) }()
 	if err := dst.Chmod(mode); err != nil {
 		return fmt.Errorf("unpack: %w", err)
+	}
+	if err := failpoint.Hit("unpack"); err != nil {
+		return fmt.Errorf("unpack %s: %w", want.Path, err)
 	}
 	return copyEntry(ctx, dst, f, want)
 }

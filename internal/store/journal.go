@@ -37,7 +37,7 @@ func (s *Store) Journal(ctx context.Context, run string) ([]ship.Entry, error) {
 // Intend records that a step is about to act (or, with StepUndoing, to be
 // undone) and counts the attempt. It is durable when it returns.
 func (s *Store) Intend(ctx context.Context, run string, seq int, name string, state ship.StepState, epoch int64) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO steps (run, seq, name, state, attempt, epoch, started_at) VALUES (?,?,?,?,1,?,?)
+	err := s.exec(ctx, "intent", `INSERT INTO steps (run, seq, name, state, attempt, epoch, started_at) VALUES (?,?,?,?,1,?,?)
 		ON CONFLICT (run, seq) DO UPDATE SET state = excluded.state, attempt = attempt + 1, epoch = excluded.epoch`,
 		run, seq, name, state, epoch, formatTime(time.Now()))
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) Settle(ctx context.Context, run string, seq int, state ship.Step
 
 // Note saves what a step found on its way, to be read by its next attempt.
 func (s *Store) Note(ctx context.Context, run string, seq int, evidence any) error {
-	if _, err := s.db.ExecContext(ctx, `UPDATE steps SET evidence = ? WHERE run = ? AND seq = ?`, encode(evidence), run, seq); err != nil {
+	if err := s.exec(ctx, "note", `UPDATE steps SET evidence = ? WHERE run = ? AND seq = ?`, encode(evidence), run, seq); err != nil {
 		return fmt.Errorf("record evidence of step %d: %w", seq, err)
 	}
 	return nil
@@ -85,7 +85,7 @@ func (s *Store) Note(ctx context.Context, run string, seq int, evidence any) err
 
 // AddEvent appends an event to its run and wakes those who follow it.
 func (s *Store) AddEvent(ctx context.Context, e ship.Event) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO events (run, seq, at, type, step, text, data)
+	err := s.exec(ctx, "event", `INSERT INTO events (run, seq, at, type, step, text, data)
 		VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?), ?,?,?,?,?)`,
 		e.Run, e.Run, formatTime(time.Now()), e.Type, e.Step, e.Text, string(e.Data))
 	if err != nil {

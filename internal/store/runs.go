@@ -133,7 +133,7 @@ func (s *Store) SetStatus(ctx context.Context, id string, status ship.Status, re
 	if status.Ended() {
 		ended = formatTime(time.Now())
 	}
-	_, err := s.db.ExecContext(ctx, `UPDATE runs SET status = ?, result = ?, ended_at = ? WHERE id = ?`, status, encode(result), ended, id)
+	err := s.exec(ctx, "status", `UPDATE runs SET status = ?, result = ?, ended_at = ? WHERE id = ?`, status, encode(result), ended, id)
 	if err != nil {
 		return fmt.Errorf("set status of %s: %w", id, err)
 	}
@@ -143,7 +143,7 @@ func (s *Store) SetStatus(ctx context.Context, id string, status ship.Status, re
 
 // SetEpoch records the epoch a run was granted.
 func (s *Store) SetEpoch(ctx context.Context, id string, epoch int64) error {
-	if _, err := s.db.ExecContext(ctx, `UPDATE runs SET epoch = ? WHERE id = ?`, epoch, id); err != nil {
+	if err := s.exec(ctx, "epoch", `UPDATE runs SET epoch = ? WHERE id = ?`, epoch, id); err != nil {
 		return fmt.Errorf("set epoch of %s: %w", id, err)
 	}
 	return nil

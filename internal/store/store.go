@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -133,10 +134,23 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
+	if err := failpoint.Hit("store commit"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// exec carries out one statement, which is durable when it returns. What it
+// records is named for the tests.
+func (s *Store) exec(ctx context.Context, what, text string, args ...any) error {
+	if err := failpoint.Hit("store " + what); err != nil {
+		return err
+	}
+	_, err := s.db.ExecContext(ctx, text, args...)
+	return err
 }
 
 const timeFormat = "2006-01-02T15:04:05.000000000Z"
