@@ -91,6 +91,18 @@ func (c *Control) Status(ctx context.Context) (Status, error) {
 	return *res.Status, nil
 }
 
+// Traffic is [Proxy.Traffic] in the worker.
+func (c *Control) Traffic(ctx context.Context, q Query) (Traffic, error) {
+	res, _, err := c.call(ctx, request{Call: callTraffic, Traffic: &q}, nil)
+	if err == nil && res.Traffic == nil {
+		err = ship.Errorf(ship.Internal, "", "the proxy worker sent nothing of the traffic")
+	}
+	if err != nil {
+		return Traffic{}, err
+	}
+	return *res.Traffic, nil
+}
+
 // Drain is [Proxy.Drain] in the worker.
 func (c *Control) Drain(ctx context.Context, env ship.EnvironmentID, generation string, within time.Duration) (DrainReport, error) {
 	res, _, err := c.call(ctx, request{Call: callDrain, Environment: env, Generation: generation, Within: within}, nil)

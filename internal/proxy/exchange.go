@@ -2,9 +2,10 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 )
 
 // An exchange is one request on its way through the proxy.
@@ -24,7 +25,7 @@ type exchange struct {
 	door  *door
 	probe bool
 	cuts  int64 // to.cuts at admission
-	begun time.Time
+	clock *clock
 
 	// How it went.
 	status     int   // of the application's answer; 0 is none
@@ -51,7 +52,11 @@ func (ex *exchange) enter(env *environment, t *target, d *door) bool {
 	}
 	ex.env, ex.to, ex.door, ex.probe = env, t, d, d == &t.probes
 	ex.cuts = t.cuts.Load()
-	ex.begun = time.Now()
+	limit := env.SlowerThan
+	if ex.probe {
+		limit = 0
+	}
+	ex.clock = startClock(&t.tally, clientOf(ex.in), limit)
 	return true
 }
 
@@ -65,7 +70,7 @@ func (ex *exchange) forward(w http.ResponseWriter) {
 		}
 	}()
 	ctx := context.WithValue(ex.in.Context(), exchangeKey{}, ex)
-	ex.proxy.forward.ServeHTTP(w, ex.in.WithContext(ctx))
+	ex.proxy.forward.ServeHTTP(timedWriter{w, ex}, ex.in.WithContext(ctx))
 }
 
 // end counts how the exchange went and leaves. It must be the last thing, so
@@ -81,6 +86,7 @@ func (ex *exchange) end(broke bool) {
 
 func (ex *exchange) count(broke bool) {
 	if ex.probe {
+		ex.clock.stop()
 		return
 	}
 	t := &ex.to.tally
@@ -90,22 +96,50 @@ func (ex *exchange) count(broke bool) {
 	incomplete := broke || ex.failure != nil || ex.broken != nil
 	switch {
 	case (incomplete || ex.lasting) && ex.cut():
+		ex.clock.stop()
 		t.cut.Add(1)
 		if ex.lasting {
 			t.cutLasting.Add(1)
 		}
 	case ex.aborted, broke && ex.broken == nil:
+		ex.clock.stop()
 		t.aborted.Add(1)
 	case ex.failure != nil, ex.broken != nil:
-		t.failed()
+		ex.failed(t, ex.cause())
 		if isRefusal(ex.failure) {
 			t.inARow.Add(1)
 		}
 	case ex.lasting:
-		t.answered(ex.status, -1, 0)
+		ex.clock.stop()
+		t.answered(ex.status, -1)
 	default:
-		t.answered(ex.status, time.Since(ex.begun), ex.env.SlowerThan)
+		if ex.status >= 500 {
+			t.failures.add(ex.describe(""))
+		}
+		t.answered(ex.status, ex.clock.elapsed())
+		ex.clock.settle(ex.status >= 500)
 	}
+}
+
+// failed counts the exchange as an error of t, without a whole answer.
+func (ex *exchange) failed(t *tally, cause string) {
+	t.failures.add(ex.describe(cause))
+	t.failed(cause)
+	ex.clock.settle(true)
+}
+
+// cause says why there was no whole answer.
+func (ex *exchange) cause() string {
+	ne, _ := errors.AsType[net.Error](ex.failure)
+	switch {
+	case ex.failure == nil:
+		return causeBroken
+	case isRefusal(ex.failure):
+		return causeRefused
+	case ne != nil && ne.Timeout(), errors.Is(ex.failure, context.DeadlineExceeded):
+		return causeLate
+	}
+	return causeNone
 }
 
 // cut tells whether the exchange's connections were cut by a drain.

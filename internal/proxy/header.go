@@ -37,7 +37,7 @@ func dropUntrusted(h http.Header) {
 			delete(h, name)
 		}
 	}
-	for _, name := range []string{"Forwarded", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Request-Id"} {
+	for _, name := range []string{"Forwarded", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Request-Id", "X-Shiplock-Probe"} {
 		delete(h, name)
 	}
 }

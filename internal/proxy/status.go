@@ -17,6 +17,27 @@ type Status struct {
 	Environments map[string]EnvironmentStatus `json:"environments"` // by EnvironmentID.String()
 }
 
+// A Query asks for the traffic of an environment.
+type Query struct {
+	Environment ship.EnvironmentID `json:"environment"`
+	// Generation is the one whose news are waited for, and whose failures are
+	// wanted.
+	Generation string        `json:"generation,omitempty"`
+	Seen       int64         `json:"seen,omitempty"`    // Traffic.News of the last answer
+	Within     time.Duration `json:"within,omitempty"`  // the answer waits for news no longer; at most a minute
+	Seconds    int           `json:"seconds,omitempty"` // so many of the last seconds are wanted
+}
+
+// Traffic is what is known of the traffic of an environment.
+type Traffic struct {
+	PID         int                 `json:"pid"`
+	Started     time.Time           `json:"started"` // of the worker
+	Environment EnvironmentStatus   `json:"environment"`
+	News        int64               `json:"news"`               // grows with every failed and every slow request of the generation
+	Failures    []Failure           `json:"failures,omitempty"` // of the generation: the first ones and the last ones
+	Seconds     map[string][]Second `json:"seconds,omitempty"`  // by generation, oldest first
+}
+
 // An EnvironmentStatus is the traffic of one environment.
 type EnvironmentStatus struct {
 	Mode        ship.Mode                   `json:"mode"`
@@ -40,21 +61,27 @@ type GenerationStatus struct {
 	Counters Counters  `json:"counters"`
 }
 
-// Counters count the requests that ended. Latency and Slow count whole answers
-// of the application, from admission to the last byte: requests without an
-// answer, those that were cut by a drain or given up by the client, and those
-// that lasted (WebSocket, event stream) have no part in them. Requests counts
-// neither what was cut nor what was given up.
+// Counters count the requests that ended. Requests counts neither what was cut
+// by a drain nor what was given up by the client. Latency counts whole answers
+// of the application, from admission to the last byte, without the time the
+// client was waited for; those that lasted (WebSocket, event stream) have no
+// part in it. Of the requests that are Timed, those that took longer than
+// Environment.SlowerThan are Slow, and are counted as soon as they do, and so
+// is every error, however quick.
 type Counters struct {
 	Requests int64     `json:"requests"`
 	Classes  [6]int64  `json:"classes"`        // by status class: [2] counts 200…299
 	Errors   int64     `json:"errors"`         // 5xx, no answer, answer broken off
+	NoAnswer int64     `json:"no_answer"`      // of Errors: the application could not be reached or hung up
+	Late     int64     `json:"late"`           // of Errors: no answer in time
+	Broken   int64     `json:"broken"`         // of Errors: the application broke off its answer
 	Refused  int64     `json:"refused"`        // attempts that could not connect; each is an error unless an address of the same generation answered
 	InARow   int64     `json:"refused_in_row"` // requests in a row that could not connect, up to now
 	Cut      int64     `json:"cut"`            // ended by a drain's deadline; not errors
 	Aborted  int64     `json:"aborted"`        // the client went away (499); not errors
 	Replayed int64     `json:"replayed"`       // requests tried again at another address
-	Slow     int64     `json:"slow"`           // exactly those slower than Environment.SlowerThan
+	Timed    int64     `json:"timed"`          // 0 when Environment.SlowerThan is
+	Slow     int64     `json:"slow"`           // exactly, of Timed
 	Latency  Histogram `json:"latency"`
 }
 

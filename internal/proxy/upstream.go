@@ -90,12 +90,13 @@ func (ex *exchange) fallBack() bool {
 	if ex.fellBack || ex.probe || old == nil || !old.requests.enterLate() {
 		return false
 	}
-	ex.to.tally.failed()
+	ex.failed(&ex.to.tally, causeRefused)
 	ex.to.tally.inARow.Add(1)
 	ex.unpick()
 	ex.door.leave()
 	ex.to, ex.door, ex.fellBack, ex.tries = old, &old.requests, true, 0
 	ex.cuts = old.cuts.Load()
+	ex.clock = startClock(&old.tally, clientOf(ex.in), ex.env.SlowerThan)
 	return true
 }
 
@@ -111,6 +112,7 @@ func modifyResponse(res *http.Response) error {
 	upgraded := res.StatusCode == http.StatusSwitchingProtocols
 	if upgraded || isEventStream(res) {
 		ex.lasting = true
+		ex.clock.stop() // its length is the client's to say
 		ex.to.tally.lasting.Add(1)
 	}
 	if upgraded {
@@ -205,6 +207,9 @@ type streamedBody struct {
 }
 
 func (b streamedBody) Read(p []byte) (int, error) {
+	clock := b.ex.clock
+	clock.clientBegins()
+	defer clock.clientEnds()
 	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF {
 		b.ex.bodyBroken.Store(true)

@@ -35,6 +35,7 @@ const (
 	callRemove    = "remove"
 	callRetire    = "retire"
 	callWait      = "wait"
+	callTraffic   = "traffic"
 )
 
 type request struct {
@@ -45,13 +46,15 @@ type request struct {
 	Within      time.Duration      `json:"within,omitempty"`
 	Grace       *Grace             `json:"grace,omitempty"` // of a retirement; nil is one of Within
 	Names       []string           `json:"names,omitempty"` // of the descriptors that travel with it
+	Traffic     *Query             `json:"traffic,omitempty"`
 }
 
 type response struct {
-	Error  *wireError   `json:"error,omitempty"`
-	Status *Status      `json:"status,omitempty"`
-	Report *DrainReport `json:"report,omitempty"`
-	Names  []string     `json:"names,omitempty"`
+	Error   *wireError   `json:"error,omitempty"`
+	Status  *Status      `json:"status,omitempty"`
+	Report  *DrainReport `json:"report,omitempty"`
+	Traffic *Traffic     `json:"traffic,omitempty"`
+	Names   []string     `json:"names,omitempty"`
 }
 
 // A wireError is a ship.Error on its way between processes.

@@ -205,6 +205,14 @@ func (w *worker) answer(ctx context.Context, c *net.UnixConn, req request, files
 		defer stop()
 		report, err := w.proxy.Drain(ctx, req.Environment, req.Generation, req.Within)
 		return response{Report: &report, Error: toWire(err)}, nil
+	case callTraffic:
+		if req.Traffic == nil {
+			return response{Error: toWire(ship.Errorf(ship.Invalid, "", "the query is missing"))}, nil
+		}
+		ctx, stop := whileConnected(ctx, c)
+		defer stop()
+		t := w.proxy.Traffic(ctx, *req.Traffic)
+		return response{Traffic: &t}, nil
 	case callAdd:
 		return response{Error: toWire(w.add(req.Names, files))}, nil
 	case callRemove:
