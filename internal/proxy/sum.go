@@ -4,6 +4,10 @@ package proxy
 func (c Counters) Plus(o Counters) Counters {
 	c.Requests += o.Requests
 	c.Errors += o.Errors
+	c.NoAnswer += o.NoAnswer
+	c.Late += o.Late
+	c.Broken += o.Broken
+	c.Timed += o.Timed
 	c.Refused += o.Refused
 	c.InARow += o.InARow
 	c.Cut += o.Cut
