@@ -176,30 +176,6 @@ func (s *server) mode(w http.ResponseWriter, r *http.Request) error {
 	return write(w, in.Change)
 }
 
-func (s *server) backup(w http.ResponseWriter, r *http.Request) error {
-	var in wire.Backup
-	if err := read(r, &in); err != nil {
-		return err
-	}
-	path, err := s.Engine.BackUp(r.Context(), ship.Request{Verb: "backup", Environment: in.Environment})
-	if err != nil {
-		return err
-	}
-	return write(w, wire.Backup{Environment: in.Environment, Path: path})
-}
-
-func (s *server) restore(w http.ResponseWriter, r *http.Request) error {
-	var in wire.Backup
-	if err := read(r, &in); err != nil {
-		return err
-	}
-	kept, err := s.Engine.Restore(r.Context(), ship.Request{Verb: "restore", Environment: in.Environment}, in.Path)
-	if err != nil {
-		return err
-	}
-	return write(w, wire.Backup{Environment: in.Environment, Path: in.Path, Kept: kept})
-}
-
 func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	var in wire.Migrations
 	if err := read(r, &in); err != nil {

@@ -55,6 +55,7 @@ func Handler(c Config) http.Handler {
 		"GET /v1/environments":        s.environments,
 		"POST /v1/mode":               s.mode,
 		"POST /v1/backups":            s.backup,
+		"POST /v1/backups/list":       s.backups,
 		"POST /v1/restores":           s.restore,
 		"POST /v1/migrations":         s.migrations,
 		"POST /v1/migrations/resolve": s.resolveMigration,

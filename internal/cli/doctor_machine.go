@@ -90,6 +90,9 @@ func size(n int64) string {
 	if n >= 10<<30 {
 		return fmt.Sprintf("%d GiB", n>>30)
 	}
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	}
 	return fmt.Sprintf("%d MiB", n>>20)
 }
 

@@ -55,8 +55,7 @@ func (s *session) rollbackCommand() *cobra.Command {
 	return c
 }
 
-// confirm shows what changes and asks. Without a terminal nobody can answer,
-// and the answer is no.
+// confirm shows what changes and asks.
 func (s *session) confirm(p ship.Plan) bool {
 	from := "nothing"
 	if p.From != nil {
@@ -69,10 +68,15 @@ func (s *session) confirm(p ship.Plan) bool {
 	for _, n := range p.Notes {
 		fmt.Fprintf(s.err, " ! %s\n", n)
 	}
+	return s.ask("Go back?")
+}
+
+// ask asks a person. Without a terminal nobody can answer, and the answer is no.
+func (s *session) ask(question string) bool {
 	if !s.terminal(s.err) {
 		return false
 	}
-	fmt.Fprint(s.err, "Go back? [y/N] ")
+	fmt.Fprint(s.err, question+" [y/N] ")
 	line, err := bufio.NewReader(s.in).ReadString('\n')
 	return err == nil && strings.EqualFold(strings.TrimSpace(line), "y")
 }

@@ -277,7 +277,13 @@ func (c *Client) Backup(ctx context.Context, b wire.Backup) (wire.Backup, error)
 	return b, c.call(ctx, http.MethodPost, "/v1/backups", b, &b)
 }
 
-// Restore puts a copy back.
+// Backups lists the copies of an environment's database, newest first.
+func (c *Client) Backups(ctx context.Context, env ship.Environment) ([]wire.Copy, error) {
+	var all []wire.Copy
+	return all, c.call(ctx, http.MethodPost, "/v1/backups/list", wire.Backup{Environment: env}, &all)
+}
+
+// Restore puts a copy back, or with Preview tells what that would lose.
 func (c *Client) Restore(ctx context.Context, b wire.Backup) (wire.Backup, error) {
 	return b, c.call(ctx, http.MethodPost, "/v1/restores", b, &b)
 }

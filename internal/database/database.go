@@ -63,13 +63,20 @@ type Database interface {
 	// Size returns the database's size in bytes, for the check of disk room.
 	Size(ctx context.Context) (int64, error)
 	// Written says what was written between two moments as well as can be
-	// told: from is what an earlier call returned, "" the first time.
-	Written(ctx context.Context, from string) (mark string, rows int64, err error)
+	// told: from is the mark an earlier call returned, "" the first time.
+	// Tables in which nothing was written are left out.
+	Written(ctx context.Context, from string) (mark string, in []Wrote, err error)
 
 	// ToolVars returns the environment variables that make an external tool's
 	// connections carry run, epoch and time-outs, where the database has such.
 	ToolVars(f ship.Fence, lockTimeout time.Duration) map[string]string
 	Close() error
+}
+
+// Wrote is how many rows of a table were written.
+type Wrote struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
 }
 
 // Exclusive is a Database that is a file: while it is replaced nobody may have

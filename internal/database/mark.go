@@ -3,25 +3,29 @@ package database
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
 // Since answers [Database].Written for a kind whose marks are of type M: it
-// returns now as text, and what since makes of now and the mark in from, or
-// 0 rows when from is "".
-func Since[M any](now M, from string, since func(now, then M) (int64, error)) (mark string, rows int64, err error) {
+// returns now as text, and what since makes of now and the mark in from,
+// sorted by table and without those in which nothing was written.
+func Since[M any](now M, from string, since func(now, then M) ([]Wrote, error)) (mark string, in []Wrote, err error) {
 	text, err := json.Marshal(now)
 	if err != nil {
-		return "", 0, fmt.Errorf("keep mark of what was written: %w", err)
+		return "", nil, fmt.Errorf("keep mark of what was written: %w", err)
 	}
 	if from == "" {
-		return string(text), 0, nil
+		return string(text), nil, nil
 	}
 	var then M
 	if err := json.Unmarshal([]byte(from), &then); err != nil {
-		return "", 0, ship.Errorf(ship.Invalid, "", "read mark of what was written: %w", err)
+		return "", nil, ship.Errorf(ship.Invalid, "", "read mark of what was written: %w", err)
 	}
-	rows, err = since(now, then)
-	return string(text), rows, err
+	in, err = since(now, then)
+	in = slices.DeleteFunc(in, func(w Wrote) bool { return w.Rows == 0 })
+	slices.SortFunc(in, func(a, b Wrote) int { return strings.Compare(a.Table, b.Table) })
+	return string(text), in, err
 }

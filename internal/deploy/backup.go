@@ -17,12 +17,6 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// backupEvidence says where the copy is.
-type backupEvidence struct {
-	Path string              `json:"path"`
-	Info database.BackupInfo `json:"info"`
-}
-
 // backup saves the database and proves that the copy can be restored from.
 func backup(ctx context.Context, w *work) (string, any, error) {
 	b := w.run.Request.Environment.Database.Backup
@@ -36,18 +30,31 @@ func backup(ctx context.Context, w *work) (string, any, error) {
 		}
 		return "the backup command ended well", nil, nil
 	}
-	path, err := w.backupPath()
+	c, err := w.copyTo(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	info, err := Backup(ctx, w.db, path, w.progress(ctx))
-	if err != nil {
-		return "", nil, err
-	}
-	return fmt.Sprintf("%s of %s, %d KiB, verified, in %s", info.Kind, w.db.Name(), info.Size>>10, path), backupEvidence{path, info}, nil
+	return fmt.Sprintf("%s of %s, %d KiB, verified, in %s", c.Info.Kind, w.db.Name(), c.Info.Size>>10, c.Path), c, nil
 }
 
-func (w *work) backupPath() (string, error) {
+// copyTo writes the copy of a run, and beside it what is known of it.
+func (w *work) copyTo(ctx context.Context) (Copy, error) {
+	path, err := w.backupPath()
+	if err != nil {
+		return Copy{}, err
+	}
+	c := Copy{Path: path, Run: w.run.ID, Environment: w.env(), Release: w.run.Request.Release.Number}
+	// Before the copy: what is written while it is made may not be in it.
+	if c.Mark, _, err = w.db.Written(ctx, ""); err != nil {
+		w.event(ctx, ship.EventNote, "what is written after the backup will not be known: "+err.Error(), nil)
+	}
+	if c.Info, err = Backup(ctx, w.db, path, w.progress(ctx)); err != nil {
+		return Copy{}, err
+	}
+	return c, c.save()
+}
+
+func (w *work) backupDir() string {
 	dir := filepath.Join(w.e.Dir, "backups")
 	if to := w.run.Request.Environment.Database.Backup.To; to != "" {
 		dir = strings.TrimPrefix(to, "file://")
@@ -55,8 +62,12 @@ func (w *work) backupPath() (string, error) {
 			dir = filepath.Join(w.e.Dir, dir)
 		}
 	}
-	dir = filepath.Join(dir, w.env().App, w.env().Name)
-	return filepath.Join(dir, w.run.ID+".backup"), os.MkdirAll(dir, 0o700)
+	return filepath.Join(dir, w.env().App, w.env().Name)
+}
+
+func (w *work) backupPath() (string, error) {
+	dir := w.backupDir()
+	return filepath.Join(dir, w.run.ID+copySuffix), os.MkdirAll(dir, 0o700)
 }
 
 // Backup writes an encrypted, verified copy of db to path. A file of that name
@@ -112,7 +123,7 @@ func verify(ctx context.Context, db database.Database, path string, want databas
 // restore puts the run's own backup back. It is only called where writes were
 // closed before it was taken.
 func (w *work) restore(ctx context.Context, served ship.Slot) (string, error) {
-	var b backupEvidence
+	var b Copy
 	if !w.evidence(plan.Backup, &b) || b.Path == "" {
 		return "", errors.New("this run has no backup that it can restore itself")
 	}

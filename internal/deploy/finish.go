@@ -76,7 +76,9 @@ func (w *work) pause(ctx context.Context, why error) (ship.Result, error) {
 			r.Next = p.next
 		}
 	}
-	r.Reason = "paused: unknown: " + r.Reason
+	note, rows := w.writtenSince(ctx)
+	r.Notes = append(r.Notes, note...)
+	r.Reason = "paused: unknown: " + r.Reason + rows
 	return r, w.e.end(ctx, w.run, r)
 }
 
@@ -94,6 +96,8 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 	defer cancel()
 	r := w.result(ctx, failure)
 	if failure != nil {
+		note, _ := w.writtenSince(ctx)
+		r.Notes = append(r.Notes, note...)
 		r.Notes = append(r.Notes, w.tell(ctx, r)...)
 	}
 	if failure == nil && w.run.Request.Verb != ship.VerbMigrate {

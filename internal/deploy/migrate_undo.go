@@ -25,7 +25,7 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	defer end()
-	var b backupEvidence
+	var b Copy
 	if p.Restore && w.evidence(plan.Backup, &b) && b.Path != "" {
 		return m.backToBackup(ctx, end)
 	}

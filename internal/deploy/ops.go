@@ -90,11 +90,9 @@ func (e *Engine) BackUp(ctx context.Context, req ship.Request) (path string, err
 	if w.db == nil {
 		return "", ship.Errorf(ship.Invalid, "shiplock config show", "%s has no database", w.env())
 	}
-	if path, err = w.backupPath(); err != nil {
-		return "", err
-	}
-	_, err = Backup(ctx, w.db, path, func(string) {})
-	return path, w.mask.Error(err)
+	w.detached = true
+	c, err := w.copyTo(ctx)
+	return c.Path, w.mask.Error(err)
 }
 
 // Restore puts a copy back. Writes have to be closed: the environment must

@@ -35,6 +35,7 @@ type stage struct {
 	store    *store.Store
 	platform *books
 	channel  *channel
+	journal  *journalist
 	engine   *deploy.Engine
 	env      ship.Environment
 	resolver func(ship.Environment) (deploy.Resolver, error)
@@ -57,11 +58,12 @@ func newStage(t *testing.T, change ...func(*stage)) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
+	s.journal = &journalist{Store: s.store}
 	for _, c := range change {
 		c(s)
 	}
 	s.engine, err = deploy.New(deploy.Config{
-		Journal: s.store, Artifacts: folders{s}, Plugins: kinds{s}, Dir: s.dir, Key: bytes.Repeat([]byte{7}, 32), Holder: "test",
+		Journal: s.journal, Artifacts: folders{s}, Plugins: kinds{s}, Dir: s.dir, Key: bytes.Repeat([]byte{7}, 32), Holder: "test",
 		Resolver: func(e ship.Environment) (deploy.Resolver, error) { return s.resolver(e) },
 	})
 	if err != nil {
@@ -167,6 +169,23 @@ func (s *stage) open() database.Database {
 	return db
 }
 
+// A journalist is the store, and lets a test act between two steps.
+type journalist struct {
+	*store.Store
+	after func(kind string) // a step was done
+}
+
+func (j *journalist) Settle(ctx context.Context, run string, seq int, state ship.StepState, evidence any, failure error, p *ship.Plan) error {
+	if err := j.Store.Settle(ctx, run, seq, state, evidence, failure, p); err != nil || j.after == nil || state != ship.StepDone {
+		return err
+	}
+	r, err := j.Run(ctx, run)
+	if err == nil {
+		j.after(r.Plan.Steps[seq].Kind)
+	}
+	return err
+}
+
 type plain struct{}
 
 func (plain) Resolve(v ship.Value) (ship.Secret, error) { return ship.NewSecret(string(v)), nil }
@@ -230,6 +249,7 @@ type books struct {
 	// away has the calls of this name fail so many times.
 	away     string
 	failures int
+	refuse   bool // it answers, and says no
 }
 
 var _ platform.Platform = (*books)(nil)
@@ -237,6 +257,9 @@ var _ platform.Platform = (*books)(nil)
 func (b *books) call(name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.away == name && b.refuse {
+		return ship.Errorf(ship.Failed, "", "no")
+	}
 	if b.away == name && b.failures > 0 {
 		b.failures--
 		return ship.Errorf(ship.Unreachable, "shiplock up", "node does not answer")

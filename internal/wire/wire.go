@@ -73,6 +73,28 @@ type Backup struct {
 	Environment ship.Environment `json:"environment"`
 	Path        string           `json:"path,omitempty"`
 	Kept        string           `json:"kept,omitempty"` // where the database was put that the copy replaced
+
+	// Preview asks a restore only what it would lose.
+	Preview bool    `json:"preview,omitempty"`
+	Copy    *Copy   `json:"copy,omitempty"`
+	Written []Wrote `json:"written,omitempty"` // since the copy
+	Untold  string  `json:"untold,omitempty"`  // why Written is not known
+}
+
+// Copy is a backup there is. Run and Release are those it was taken for.
+type Copy struct {
+	Path    string    `json:"path"`
+	Run     string    `json:"run,omitempty"`
+	Release int       `json:"release,omitempty"`
+	Kind    string    `json:"kind,omitempty"` // "pg_dump", "sqlite"
+	Size    int64     `json:"size"`           // bytes
+	At      time.Time `json:"at"`
+}
+
+// Wrote is how many rows of a table were written.
+type Wrote struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
 }
 
 // Migrations asks for, or is, the state of the migrations in an environment.

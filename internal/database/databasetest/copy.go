@@ -166,9 +166,16 @@ func (s Suite) written(t *testing.T) {
 
 func (s Suite) since(t *testing.T, db database.Database, from string) (string, int64) {
 	t.Helper()
-	mark, n, err := db.Written(within(t), from)
+	mark, in, err := db.Written(within(t), from)
 	if err != nil {
 		t.Fatalf("Written: %v", err)
+	}
+	n := int64(0)
+	for _, w := range in {
+		if w.Table != "product" {
+			t.Errorf("%d rows were written in %q, want in product only", w.Rows, w.Table)
+		}
+		n += w.Rows
 	}
 	return mark, n
 }

@@ -25,24 +25,24 @@ type content struct {
 // to how many a lower bound, namely by how much each table grew or shrank, or
 // one when it only changed. Columns that were added or dropped meanwhile do not
 // count.
-func (d *DB) Written(ctx context.Context, from string) (string, int64, error) {
+func (d *DB) Written(ctx context.Context, from string) (string, []database.Wrote, error) {
 	now, err := d.contents(ctx)
 	if err != nil {
-		return "", 0, fmt.Errorf("see what was written: %w", err)
+		return "", nil, fmt.Errorf("see what was written: %w", err)
 	}
 	return database.Since(now, from, mark.since)
 }
 
-func (m mark) since(then mark) (rows int64, err error) {
+func (m mark) since(then mark) (in []database.Wrote, err error) {
 	for table, c := range m {
-		rows += c.since(then[table])
+		in = append(in, database.Wrote{Table: table, Rows: c.since(then[table])})
 	}
 	for table, c := range then {
 		if _, still := m[table]; !still {
-			rows += c.Rows
+			in = append(in, database.Wrote{Table: table, Rows: c.Rows})
 		}
 	}
-	return rows, nil
+	return in, nil
 }
 
 func (c content) since(then content) int64 {
