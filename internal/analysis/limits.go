@@ -15,6 +15,24 @@ const defaultMinRequests = 20
 // failingProbes is how many failed health checks in a row are a failure.
 const failingProbes = 3
 
+// A Watch judges a release that has just begun to serve. Observe is called
+// again and again with what is known so far; once it has returned anything but
+// [ship.Wait] the watch is over and the verdict stays what it was.
+type Watch interface {
+	Observe(s PlainSample) ship.Verdict
+}
+
+// A PlainSample is all that is known of the new release since the watch began. The
+// counts grow from sample to sample.
+type PlainSample struct {
+	At       time.Time
+	Requests int64         // answered by the new release
+	Errors   int64         // of those, 5xx and failures to answer
+	P95      time.Duration // of the latencies of those
+	Probes   Probes
+	Exits    []string // how instances of the new release ended, a clause each: "web.1: exit code 1"
+}
+
 // Plain is the [Watch] of plain limits: it compares what was counted with
 // fixed numbers, without statistics.
 type Plain struct {
@@ -32,7 +50,7 @@ func NewPlain(l ship.Limits, began time.Time) *Plain {
 }
 
 // Observe implements [Watch].
-func (p *Plain) Observe(s Sample) ship.Verdict {
+func (p *Plain) Observe(s PlainSample) ship.Verdict {
 	if p.ended != nil {
 		return *p.ended
 	}
@@ -43,7 +61,7 @@ func (p *Plain) Observe(s Sample) ship.Verdict {
 	return v
 }
 
-func (p *Plain) judge(s Sample) ship.Verdict {
+func (p *Plain) judge(s PlainSample) ship.Verdict {
 	if reason := p.broken(s); reason != "" {
 		return ship.Verdict{Outcome: ship.Fail, Reason: reason}
 	}
@@ -55,7 +73,7 @@ func (p *Plain) judge(s Sample) ship.Verdict {
 }
 
 // broken returns the sentence that says which limit does not hold, or "".
-func (p *Plain) broken(s Sample) string {
+func (p *Plain) broken(s PlainSample) string {
 	l := p.limits
 	switch {
 	case len(s.Exits) > 0:
@@ -74,7 +92,7 @@ func (p *Plain) broken(s Sample) string {
 
 // final is the verdict when time is up and no limit was broken. A limit on
 // requests that nobody sent is not kept but untested.
-func (p *Plain) final(s Sample) ship.Verdict {
+func (p *Plain) final(s PlainSample) ship.Verdict {
 	judgesRequests := p.limits.ErrorRate > 0 || p.limits.P95 > 0
 	switch {
 	case judgesRequests && !p.enough(s):
@@ -87,10 +105,10 @@ func (p *Plain) final(s Sample) ship.Verdict {
 	return ship.Verdict{Outcome: ship.Pass, Reason: p.soFar(s)}
 }
 
-func (p *Plain) enough(s Sample) bool { return s.Requests >= int64(p.limits.MinRequests) }
+func (p *Plain) enough(s PlainSample) bool { return s.Requests >= int64(p.limits.MinRequests) }
 
 // soFar says what was seen, with the limits it was held against.
-func (p *Plain) soFar(s Sample) string {
+func (p *Plain) soFar(s PlainSample) string {
 	text := failed(s)
 	if p.limits.ErrorRate > 0 {
 		text += ", limit " + percent(p.limits.ErrorRate)
@@ -104,33 +122,20 @@ func (p *Plain) soFar(s Sample) string {
 	return text + "; " + probed(s)
 }
 
-func rate(s Sample) float64 {
+func rate(s PlainSample) float64 {
 	if s.Requests == 0 {
 		return 0
 	}
 	return float64(s.Errors) / float64(s.Requests)
 }
 
-func failed(s Sample) string {
+func failed(s PlainSample) string {
 	if s.Requests == 0 {
 		return "0 requests"
 	}
 	return fmt.Sprintf("%d of %d requests failed (%s)", s.Errors, s.Requests, percent(rate(s)))
 }
 
-func probed(s Sample) string {
+func probed(s PlainSample) string {
 	return fmt.Sprintf("%d of %d health checks were good", s.Probes.Healthy, s.Probes.Sent)
-}
-
-// percent prints a share without a pointless ".0".
-func percent(share float64) string {
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", share*100), ".0") + " %"
-}
-
-// short prints a duration with as many digits as a person reads.
-func short(d time.Duration) time.Duration {
-	if d > 10*time.Millisecond {
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(10 * time.Microsecond)
 }

@@ -17,82 +17,82 @@ func TestPlainLimitsJudgeWithASentence(t *testing.T) {
 	tests := []struct {
 		name   string
 		limits ship.Limits
-		sample analysis.Sample
+		sample analysis.PlainSample
 		after  time.Duration
 		want   ship.Outcome
 		says   string
 	}{
 		{
 			"too many errors fail at once", limits,
-			analysis.Sample{Requests: 203, Errors: 11},
+			analysis.PlainSample{Requests: 203, Errors: 11},
 			time.Second,
 			ship.Fail, "11 of 203 requests failed (5.4 %), limit 1 %",
 		},
 		{
 			"errors at the limit do not fail", limits,
-			analysis.Sample{Requests: 200, Errors: 2, Probes: good},
+			analysis.PlainSample{Requests: 200, Errors: 2, Probes: good},
 			time.Minute,
 			ship.Pass, "2 of 200 requests failed (1 %), limit 1 %",
 		},
 		{
 			"few requests are no rate", limits,
-			analysis.Sample{Requests: 19, Errors: 19},
+			analysis.PlainSample{Requests: 19, Errors: 19},
 			time.Second,
 			ship.Wait, "19 of 19 requests failed",
 		},
 		{
 			"a limit of requests of its own is honoured",
 			ship.Limits{For: time.Minute, ErrorRate: 0.5, MinRequests: 3},
-			analysis.Sample{Requests: 3, Errors: 2},
+			analysis.PlainSample{Requests: 3, Errors: 2},
 			time.Second, ship.Fail, "2 of 3 requests failed (66.7 %), limit 50 %",
 		},
 		{
 			"slow answers fail", limits,
-			analysis.Sample{Requests: 20, P95: 2100 * time.Millisecond},
+			analysis.PlainSample{Requests: 20, P95: 2100 * time.Millisecond},
 			time.Second,
 			ship.Fail, "the 95th percentile of latency is 2.1s over 20 requests, limit 2s",
 		},
 		{
 			"an exit fails without any request", limits,
-			analysis.Sample{Exits: []string{"web.1: exit code 1"}},
+			analysis.PlainSample{Exits: []string{"web.1: exit code 1"}},
 			0,
 			ship.Fail, "an instance ended: web.1: exit code 1",
 		},
 		{
 			"two failed probes are not yet three", limits,
-			analysis.Sample{Probes: analysis.Probes{Sent: 9, Healthy: 7, Failing: 2}},
+			analysis.PlainSample{Probes: analysis.Probes{Sent: 9, Healthy: 7, Failing: 2}},
 			time.Second,
 			ship.Wait, "7 of 9 health checks were good",
 		},
 		{
 			"three failed probes in a row fail", limits,
-			analysis.Sample{Probes: analysis.Probes{Sent: 9, Healthy: 6, Failing: 3, Last: "status 500"}},
+			analysis.PlainSample{Probes: analysis.Probes{Sent: 9, Healthy: 6, Failing: 3, Last: "status 500"}},
 			time.Second,
 			ship.Fail, "3 health checks in a row failed, the last one: status 500",
 		},
 		{
 			"no requests are never a pass of a limit on requests", limits,
-			analysis.Sample{Probes: good},
+			analysis.PlainSample{Probes: good},
 			time.Minute,
 			ship.NoConclusion, "0 of the 20 needed were answered in 1m0s; 120 of 120 health checks were good",
 		},
 		{
 			"health is evidence when only health is asked for",
 			ship.Limits{For: time.Minute},
-			analysis.Sample{Probes: good},
+			analysis.PlainSample{Probes: good},
 			time.Minute,
 			ship.Pass, "120 of 120 health checks were good",
 		},
 		{
 			"nothing seen is not a pass",
 			ship.Limits{For: time.Minute},
-			analysis.Sample{},
+			analysis.PlainSample{},
 			time.Minute,
 			ship.NoConclusion, "no evidence",
 		},
 		{
 			"time left is told", limits,
-			analysis.Sample{Requests: 1, P95: time.Millisecond},
+			analysis.PlainSample{Requests: 1, P95: time.Millisecond},
 			15 * time.Second,
 			ship.Wait, "45s left",
 		},
@@ -110,8 +110,8 @@ func TestPlainLimitsJudgeWithASentence(t *testing.T) {
 
 func TestAVerdictStays(t *testing.T) {
 	w := analysis.NewPlain(ship.Limits{For: time.Minute, ErrorRate: 0.01}, began)
-	first := w.Observe(analysis.Sample{At: began, Requests: 20, Errors: 20})
-	later := w.Observe(analysis.Sample{At: began.Add(time.Hour), Requests: 100000, Errors: 20})
+	first := w.Observe(analysis.PlainSample{At: began, Requests: 20, Errors: 20})
+	later := w.Observe(analysis.PlainSample{At: began.Add(time.Hour), Requests: 100000, Errors: 20})
 	if first.Outcome != ship.Fail || later != first {
 		t.Errorf("first %+v, later %+v", first, later)
 	}

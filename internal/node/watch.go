@@ -41,7 +41,7 @@ func (e *environment) guard(ctx context.Context, w watchState) {
 			return // somebody else ended it
 		}
 		c := traffic.add(e.n.proxies.status(ctx), e.id, slot.Generation)
-		v := judge.Observe(analysis.Sample{
+		v := judge.Observe(analysis.PlainSample{
 			At: failpoint.Now(), Requests: c.Requests, Errors: c.Errors, P95: c.Latency.Quantile(0.95),
 			Probes: probes.read(), Exits: slot.exitsSince(w.Began),
 		})

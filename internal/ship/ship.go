@@ -92,13 +92,38 @@ const (
 	Maintenance Mode = "maintenance" // 503 with Retry-After; health checks are answered
 )
 
-// Limits are the plain limits of a watch. A zero limit is not checked.
+// Limits are what a release is held to while it is watched. A zero limit is not
+// checked.
 type Limits struct {
-	For         time.Duration `json:"for"`                    // how long the old slot guards the new one
-	ErrorRate   float64       `json:"error_rate,omitempty"`   // 0.01 is 1 %
-	P95         time.Duration `json:"p95,omitempty"`          // 95th percentile of latency
-	MinRequests int           `json:"min_requests,omitempty"` // below that no rate is judged
+	For            time.Duration  `json:"for"`                       // how long the old slot guards the new one
+	ErrorRate      float64        `json:"error_rate,omitempty"`      // 0.01 is 1 %
+	P95            time.Duration  `json:"p95,omitempty"`             // 95th percentile of latency
+	Confidence     float64        `json:"confidence,omitempty"`      // that a limit is broken before traffic goes back; 0 is 0.999
+	Min            time.Duration  `json:"min,omitempty"`             // no earlier is health taken for proven; 0 is a minute
+	Warmup         time.Duration  `json:"warmup,omitempty"`          // latency is not judged before, or 200 requests; 0 is 30 seconds
+	OnInconclusive OnInconclusive `json:"on_inconclusive,omitempty"` // "" is [Extend]
+	MinRequests    int            `json:"min_requests,omitempty"`    // below that no rate is judged
 }
+
+// Longest is how long a watch may last, extension included.
+func (l Limits) Longest() time.Duration {
+	if l.OnInconclusive == "" || l.OnInconclusive == Extend {
+		return 2 * l.For
+	}
+	return l.For
+}
+
+// OnInconclusive says what becomes of a release whose watch ended without proof
+// that it is well or ill.
+type OnInconclusive string
+
+// The choices.
+const (
+	Extend         OnInconclusive = "extend"   // watch once more for as long, then promote
+	PromoteAnyway  OnInconclusive = "promote"  // it stays, and is called not proven
+	HoldForAPerson OnInconclusive = "hold"     // it stays, and the run waits for a person
+	RollBackAnyway OnInconclusive = "rollback" // the old release gets the traffic back
+)
 
 // An Outcome is the result of asking for a judgement.
 type Outcome string

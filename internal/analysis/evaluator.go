@@ -1,0 +1,291 @@
+package analysis
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+const (
+	minMarked     = 3  // marked events below which no statistics roll back
+	healthyE      = 20 // evidence that proves health: wrong in one of twenty
+	besideE       = 20 // evidence against the comparison, besides that against the limit
+	hardRefused   = 3
+	hardRestarts  = 2
+	hardUnready   = 5 * time.Second
+	warmupRequest = 200
+
+	epochTime     = 30 * time.Second
+	epochRequests = 500
+	epochLeast    = time.Second
+
+	askFor   = 5 // health checks of the old release
+	askUntil = 2 * time.Second
+	askAgain = 5 * time.Second
+)
+
+// An Evaluator judges a release that has just begun to serve. It is fed with
+// samples and holds nothing but numbers: as JSON it moves to another process,
+// which goes on where this one ended. It is not safe for concurrent use.
+type Evaluator struct {
+	cfg    Config
+	bounds Bounds
+	st     state
+	trail  trail
+}
+
+// state is all that a sample changes.
+type state struct {
+	Last    Sample         `json:"last"` // without latencies
+	Seen    bool           `json:"seen"`
+	Streams [kinds]stream  `json:"streams"`
+	Warm    *Counts        `json:"warm,omitempty"` // of the new release when latency began to be judged
+	Epoch   epoch          `json:"epoch"`
+	Resets  int            `json:"resets,omitempty"` // times evidence was put down to a shared cause
+	Asking  *asking        `json:"asking,omitempty"`
+	NextAsk time.Time      `json:"next_ask,omitzero"`
+	Alert   string         `json:"alert,omitempty"`
+	Healthy time.Time      `json:"healthy,omitzero"` // health was proven first
+	Longer  bool           `json:"longer,omitempty"` // the watch was extended
+	Beside  [kinds]pending `json:"beside"`           // sticky traffic: not yet judged
+	Tick    tick           `json:"tick,omitzero"`
+	Moments []Moment       `json:"moments,omitempty"`
+	Ended   *Judgement     `json:"ended,omitempty"`
+}
+
+type epoch struct {
+	At       time.Time `json:"at"`
+	Requests int64     `json:"requests"`
+}
+
+// asking is a line that was crossed, while the old release is asked whether
+// going back would help.
+type asking struct {
+	At   time.Time `json:"at"`
+	Back Probes    `json:"back"` // before
+}
+
+// New returns an evaluator for a watch that begins.
+func New(c Config) *Evaluator {
+	e := &Evaluator{cfg: c, bounds: c.Bounds()}
+	e.st.Epoch.At = c.Began
+	return e
+}
+
+// Bounds returns what the release is held to.
+func (e *Evaluator) Bounds() Bounds { return e.bounds }
+
+// Config returns what the watch was begun with.
+func (e *Evaluator) Config() Config { return e.cfg }
+
+// saved is an Evaluator as JSON.
+type saved struct {
+	Config Config `json:"config"`
+	State  state  `json:"state"`
+	Trail  trail  `json:"trail"`
+}
+
+// MarshalJSON writes all the evaluator knows.
+func (e *Evaluator) MarshalJSON() ([]byte, error) {
+	return json.Marshal(saved{e.cfg, e.st, e.trail})
+}
+
+// UnmarshalJSON takes up what another evaluator wrote.
+func (e *Evaluator) UnmarshalJSON(data []byte) error {
+	var s saved
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("read the evidence: %w", err)
+	}
+	*e = Evaluator{cfg: s.Config, bounds: s.Config.Bounds(), st: s.State, trail: s.Trail}
+	return nil
+}
+
+// Observe takes a sample and says what it thinks. Once it has ended, the
+// judgement stays what it was.
+func (e *Evaluator) Observe(s Sample) Judgement {
+	if e.st.Ended != nil {
+		return *e.st.Ended
+	}
+	s = s.sane(e.st.Last)
+	notable := e.advance(s)
+	j := e.judge(s)
+	notable = e.boundary(s) || notable
+	if j.Ended() {
+		e.st.Ended = &j
+		e.moment(s.At, j.Reason)
+	}
+	e.trail.record(s, e.st, notable || j.Ended() || j.Ask)
+	return j
+}
+
+// until is when the watch ends.
+func (e *Evaluator) until() time.Time {
+	if e.st.Longer {
+		return e.cfg.Began.Add(e.cfg.Limits.Longest())
+	}
+	return e.cfg.Began.Add(e.cfg.Limits.For)
+}
+
+// line is the logarithm of the evidence that rolls back. The chance of being
+// wrong is shared by all tests, so that together they keep the promise.
+func (e *Evaluator) line(k kind) float64 {
+	line := math.Log(float64(e.tests())) - math.Log(1-confidence(e.cfg.Limits))
+	line += float64(e.st.Resets) * math.Ln2
+	if k == errorsKind && e.bounds.OldErrors || k == slowKind && e.bounds.OldP95 {
+		line += math.Ln2 // half of it was spent on the bound
+	}
+	return line
+}
+
+// tests is how many there are that may roll back.
+func (e *Evaluator) tests() int {
+	n := 0
+	for k := range kinds {
+		if e.runs(k) {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
+func (e *Evaluator) runs(k kind) bool {
+	switch k {
+	case errorsKind:
+		return e.bounds.ErrorRate > 0
+	case slowKind:
+		return e.bounds.P95 > 0
+	case slowBesideKind:
+		return e.cfg.Split && e.bounds.Tau > 0
+	case errorsBesideKind, rejectedBesideKind:
+		return e.cfg.Split
+	case probesKind:
+		return e.cfg.Probes
+	}
+	return false
+}
+
+// judge looks at the evidence as it stands.
+func (e *Evaluator) judge(s Sample) Judgement {
+	j := Judgement{Outcome: ship.Wait, At: s.At, Alert: e.st.Alert}
+	if why := hard(s.Hard); why != "" {
+		return e.against(j, s, "", why)
+	}
+	k, certainty := e.crossed(s)
+	j.Certainty = certainty
+	if k != none {
+		return e.crossedAt(j, s, k)
+	}
+	e.st.Asking = nil
+	e.prove(s)
+	j.Healthy = !e.st.Healthy.IsZero()
+	j.More = e.more(s)
+	return e.atTheEnd(j, s)
+}
+
+// hard says what is wrong without any statistics.
+func hard(h Hard) string {
+	switch {
+	case len(h.Exits) > 0:
+		return "an instance ended: " + joined(h.Exits)
+	case h.Restarts >= hardRestarts:
+		return fmt.Sprintf("instances were restarted %d times", h.Restarts)
+	case h.Unready > hardUnready:
+		return fmt.Sprintf("no health check was good for %s", short(h.Unready))
+	case h.Refused >= hardRefused:
+		return fmt.Sprintf("%d requests in a row could not connect", h.Refused)
+	}
+	return ""
+}
+
+// crossed returns the test whose evidence is enough to roll back, and how
+// certain the strongest one is.
+func (e *Evaluator) crossed(s Sample) (kind, float64) {
+	found, certainty := none, 0.0
+	for k := range kinds {
+		if !e.runs(k) {
+			continue
+		}
+		log := e.st.Streams[k].log()
+		line := e.line(k)
+		beside := besides[k]
+		both := !s.split() || beside == none || !e.runs(beside) || e.st.Streams[beside].log() >= math.Log(besideE)
+		alone := k != errorsBesideKind && k != slowBesideKind || !e.runs(limits[k])
+		if !alone {
+			continue
+		}
+		sure := 1 - math.Exp(-(log-line))*(1-confidence(e.cfg.Limits))
+		certainty = max(certainty, min(sure, 1))
+		if log >= line && both && e.st.Streams[k].Marked >= minMarked && found == none {
+			found = k
+		}
+	}
+	return found, certainty
+}
+
+// against is a judgement against the release.
+func (e *Evaluator) against(j Judgement, s Sample, test, why string) Judgement {
+	j.Test, j.Until = test, e.until()
+	if e.cfg.NoWayBack != "" {
+		j.Outcome, j.Action = ship.NoConclusion, Hold
+		j.Reason = why + "; traffic was not given back: " + e.cfg.NoWayBack
+		j.Alert = j.Reason
+		return j
+	}
+	j.Outcome, j.Action, j.Reason = ship.Fail, RollBack, why
+	j.Healthy, j.Alert = false, ""
+	return j
+}
+
+// crossedAt asks the old release, when that is possible, before traffic goes
+// back to it: when it fails as well, going back would help nobody.
+func (e *Evaluator) crossedAt(j Judgement, s Sample, k kind) Judgement {
+	why := e.sentence(k, s)
+	if !e.cfg.Asks || e.cfg.NoWayBack != "" || s.split() {
+		return e.against(j, s, k.String(), why)
+	}
+	j.Until, j.Reason = e.until(), why
+	if s.At.Before(e.st.NextAsk) {
+		return e.sharedWait(j)
+	}
+	if e.st.Asking == nil {
+		e.st.Asking = &asking{At: s.At, Back: s.Back}
+		e.moment(s.At, why+"; the previous release is asked whether going back would help")
+	}
+	asked := s.Back.Sent - e.st.Asking.Back.Sent
+	good := s.Back.Healthy - e.st.Asking.Back.Healthy
+	switch {
+	case asked < askFor && s.At.Sub(e.st.Asking.At) < askUntil:
+		j.Ask = true
+		return j
+	case asked < askFor || 2*good >= asked:
+		return e.against(j, s, k.String(), why)
+	}
+	e.shared(s, fmt.Sprintf("%s; %s fails as well (%d of %d health checks, the last one: %s), so that going back would not help: the cause is probably shared",
+		why, e.oldName(), asked-good, asked, s.Back.Last))
+	return e.sharedWait(j)
+}
+
+// shared puts the evidence down to a cause that both releases have, and begins
+// to collect anew with a stricter line.
+func (e *Evaluator) shared(s Sample, why string) {
+	e.st.Alert, e.st.Asking = why, nil
+	e.st.NextAsk = s.At.Add(askAgain)
+	e.reset()
+	e.moment(s.At, why)
+}
+
+func (e *Evaluator) reset() {
+	e.st.Resets++
+	for k := range e.st.Streams {
+		e.st.Streams[k] = stream{}
+	}
+}
+
+func (e *Evaluator) sharedWait(j Judgement) Judgement {
+	j.Alert = e.st.Alert
+	j.Reason = e.st.Alert
+	return j
+}
