@@ -123,12 +123,8 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 		e.poke()
 		return
 	}
-	w, err := e.n.proxies.current(ctx)
-	if err != nil {
-		return
-	}
 	left := max(old.At.Add(old.Drain).Sub(failpoint.Now()), 0)
-	report, err := w.Drain(ctx, e.id, old.Generation, left)
+	report, err := e.n.proxies.drain(ctx, e.id, old.Generation, left)
 	if ctx.Err() != nil {
 		return
 	}

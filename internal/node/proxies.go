@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,65 +36,71 @@ type proxies struct {
 	needed   chan struct{} // a worker has something to do
 	applied  atomic.Int64  // revision that was put in force last
 
-	mu     sync.Mutex
-	open   map[string]*os.File                      // our copies of the sockets
-	certs  map[ship.EnvironmentID]proxy.Certificate // as they were read last
-	worker *proxy.Control                           // nil while there is none
-	given  map[string]bool                          // sockets the worker has
-	alive  chan struct{}                            // closed when there is a worker
+	dismissed func(*proxy.Control) // has somebody wait for the end of a worker that leaves
+	traffic   meter
+
+	mu       sync.Mutex
+	open     map[string]*os.File                      // our copies of the sockets
+	certs    map[ship.EnvironmentID]proxy.Certificate // as they were read last
+	worker   *proxy.Control                           // nil while there is none
+	given    map[string]bool                          // sockets the worker has
+	reserved map[string]int                           // addresses of releases that are being started, and by how many
+	alive    chan struct{}                            // closed when there is a worker
+	leaving  []*proxy.Control                         // those before it, whose last requests end
+	relieve  context.CancelFunc                       // wakes who waits for the worker's end
 }
 
 func newProxies(o Options, s *stateFile) *proxies {
 	p := &proxies{
-		env: o.BaseEnv, dir: filepath.Join(o.Dir, "proxy"), state: s, log: o.Log,
-		applying: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, certs: map[ship.EnvironmentID]proxy.Certificate{}, alive: make(chan struct{}),
+		command: o.WorkerCommand, env: o.BaseEnv, dir: filepath.Join(o.Dir, "proxy"), state: s, log: o.Log,
+		applying: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, reserved: map[string]int{}, certs: map[ship.EnvironmentID]proxy.Certificate{}, alive: make(chan struct{}),
 	}
-	p.command = append(slices.Clone(o.WorkerCommand), p.dir)
 	return p
-}
-
-// adopt takes back the worker of a node that was killed, with its sockets.
-func (p *proxies) adopt(ctx context.Context) error {
-	workers, err := proxy.Find(ctx, p.dir)
-	if err != nil {
-		return fmt.Errorf("find proxy workers: %w", err)
-	}
-	for _, w := range workers {
-		status, err := w.Status(ctx)
-		if err != nil || status.Retiring {
-			continue
-		}
-		files, err := w.Listeners(ctx)
-		if err != nil {
-			p.log.Warn("a proxy worker does not give its listeners", "pid", w.PID(), "error", err)
-			continue
-		}
-		p.state.raise(status.Revision)
-		p.mu.Lock()
-		p.open = files
-		p.mu.Unlock()
-		p.use(w, files)
-		p.log.Info("took back the proxy worker", "pid", w.PID(), "listeners", slices.Sorted(maps.Keys(files)))
-		return nil
-	}
-	return nil
 }
 
 // use makes w the worker. It has the given sockets already.
 func (p *proxies) use(w *proxy.Control, given map[string]*os.File) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	replaced := p.worker != nil
 	p.worker, p.given = w, map[string]bool{}
 	for name := range given {
 		p.given[name] = true
 	}
+	if replaced {
+		p.relieve()
+		return
+	}
 	close(p.alive)
 }
 
-func (p *proxies) lose() {
+// lose forgets a worker that is gone.
+func (p *proxies) lose(w *proxy.Control) {
+	p.traffic.end(w.PID())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.worker, p.alive = nil, make(chan struct{})
+	if p.worker == w {
+		p.worker, p.alive = nil, make(chan struct{})
+	}
+}
+
+// outlive waits until the worker w is gone, and returns early with an error
+// when ctx ends or another one has taken its place.
+func (p *proxies) outlive(ctx context.Context, w *proxy.Control) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.mu.Lock()
+	p.relieve = cancel
+	current := p.worker == w
+	p.mu.Unlock()
+	if !current {
+		return context.Canceled
+	}
+	last, err := w.Last(ctx)
+	if err == nil && last != nil {
+		p.traffic.add(*last)
+	}
+	return err
 }
 
 // current returns the living worker, waiting for one if there is none.
@@ -146,11 +151,11 @@ func (p *proxies) run(ctx context.Context) {
 			continue
 		}
 		began := time.Now()
-		if err := w.Wait(ctx); err != nil {
-			continue // ctx ended, or the wait itself failed and is tried again
+		if err := p.outlive(ctx, w); err != nil {
+			continue // ctx ended, it was replaced, or the wait itself failed and is tried again
 		}
 		p.log.Error("the proxy worker is gone, another one is started", "pid", w.PID())
-		p.lose()
+		p.lose(w)
 		if time.Since(began) < workerRestart {
 			pause(ctx, workerRestart)
 		}
@@ -164,19 +169,13 @@ func (p *proxies) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files := p.keepOnly(t.Listeners)
-	w, err := proxy.StartWorker(ctx, proxy.StartOptions{Command: p.command, Env: p.env, Dir: p.dir, Listeners: files, Log: p.log})
+	files := p.keepOnly(p.wanted())
+	w, err := p.launch(ctx, p.program(), files)
 	if err != nil {
 		return err
 	}
 	if len(files) > 0 {
-		var missing []string // they are opened by the next change
-		for _, l := range t.Listeners {
-			if files[l.Name] == nil {
-				missing = append(missing, l.Name)
-			}
-		}
-		if err := w.SetTable(ctx, without(t, missing)); err != nil {
+		if err := w.SetTable(ctx, p.servable(t)); err != nil {
 			_ = w.Kill()
 			return fmt.Errorf("give the proxy worker its table: %w", err)
 		}
@@ -184,6 +183,32 @@ func (p *proxies) start(ctx context.Context) error {
 	p.use(w.Control, files)
 	p.log.Info("started a proxy worker", "pid", w.PID())
 	return nil
+}
+
+// launch starts a worker process with the sockets, which it does not serve yet.
+func (p *proxies) launch(ctx context.Context, command []string, files map[string]*os.File) (*proxy.Worker, error) {
+	return proxy.StartWorker(ctx, proxy.StartOptions{Command: command, Env: p.env, Dir: p.dir, Listeners: files, Log: p.log})
+}
+
+// servable is the table without listeners that are not open: the next change
+// opens them.
+func (p *proxies) servable(t proxy.Table) proxy.Table {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var missing []string
+	for _, l := range t.Listeners {
+		if p.open[l.Name] == nil {
+			missing = append(missing, l.Name)
+		}
+	}
+	return without(t, missing)
+}
+
+// program is the command of the next worker.
+func (p *proxies) program() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append(slices.Clone(p.command), p.dir)
 }
 
 // apply puts the state in force at the worker. When it returns nil every
@@ -231,6 +256,12 @@ func (p *proxies) give(ctx context.Context, w *proxy.Control) error {
 	if err := w.SetTable(ctx, t); err != nil {
 		return err
 	}
+	if err := p.tellLeaving(ctx, t); err != nil {
+		return err
+	}
+	if err := p.takeAway(ctx, w); err != nil {
+		return err
+	}
 	if len(lost) == 0 { // otherwise settle tries again
 		p.applied.Store(t.Revision)
 	}
@@ -248,36 +279,6 @@ func (p *proxies) settle(ctx context.Context) {
 		if err := p.apply(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("the recorded state is not in force at the proxy", "error", err)
 		}
-	}
-}
-
-// status asks the worker for its counters. Without a worker it is empty.
-func (p *proxies) status(ctx context.Context) proxy.Status {
-	p.mu.Lock()
-	w := p.worker
-	p.mu.Unlock()
-	if w == nil {
-		return proxy.Status{}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	s, err := w.Status(ctx)
-	if err != nil {
-		return proxy.Status{}
-	}
-	return s
-}
-
-// retire ends the worker, letting requests under way end.
-func (p *proxies) retire(ctx context.Context) {
-	p.mu.Lock()
-	w := p.worker
-	p.mu.Unlock()
-	if w == nil {
-		return
-	}
-	if err := w.Retire(ctx, 5*time.Second); err != nil {
-		p.log.Warn("the proxy worker does not retire", "pid", w.PID(), "error", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -61,7 +62,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer shutdown()
 	n.shutdown = func() { n.endAll.Store(true); shutdown() }
 	n.endAll.Store(o.StopAll)
-	if err := n.proxies.adopt(ctx); err != nil {
+	if err := n.proxies.adopt(ctx, 0); err != nil {
 		return err
 	}
 	listener, err := listenSocket(Socket(n.Dir))
@@ -73,6 +74,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	n.minded = func(e *environment) { duties.Go(func() { e.mind(ctx) }) }
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
+	n.proxies.dismissed = func(w *proxy.Control) { duties.Go(func() { n.proxies.farewell(working, w) }) }
+	for _, w := range n.proxies.leavers() {
+		n.proxies.dismissed(w)
+	}
 	duties.Go(func() { n.proxies.run(working) })
 	duties.Go(func() { n.proxies.settle(ctx) })
 	duties.Go(func() { n.keepHouse(ctx) })

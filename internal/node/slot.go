@@ -41,6 +41,7 @@ func (e *environment) start(ctx context.Context, f ship.Fence, spec platform.Spe
 	if err := e.n.proxies.reserve(ctx, spec.Environment); err != nil {
 		return err
 	}
+	defer e.n.proxies.unreserve(spec.Environment)
 	if err := e.awaitDrained(ctx, slot); err != nil {
 		return err
 	}

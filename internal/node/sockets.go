@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -11,13 +12,35 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// keepOnly closes our copies of sockets that the table does not need, which
-// only a new worker can forget, and returns the others.
-func (p *proxies) keepOnly(used []proxy.Listener) map[string]*os.File {
+// wanted are the addresses that a release listens at which runs or is about
+// to. That of an old slot is among them: traffic may be given back to it.
+func (p *proxies) wanted() map[string]bool {
+	all := map[string]bool{}
+	for _, e := range p.state.read().Environments {
+		for _, s := range e.Slots {
+			if !s.Started {
+				continue
+			}
+			for _, name := range s.Spec.Environment.Route.Listen {
+				all[name] = true
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name := range p.reserved {
+		all[name] = true
+	}
+	return all
+}
+
+// keepOnly closes our copies of sockets that nobody wants, before a new worker
+// gets them, and returns the others.
+func (p *proxies) keepOnly(wanted map[string]bool) map[string]*os.File {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, f := range p.open {
-		if !slices.ContainsFunc(used, func(l proxy.Listener) bool { return l.Name == name }) {
+		if !wanted[name] {
 			_ = f.Close()
 			delete(p.open, name)
 		}
@@ -52,8 +75,23 @@ func (p *proxies) reserve(ctx context.Context, env ship.Environment) error {
 		if err := p.listen(ctx, name); err != nil {
 			return err
 		}
+		p.mu.Lock()
+		p.reserved[name]++
+		p.mu.Unlock()
 	}
 	return nil
+}
+
+// unreserve takes a reservation back. What is not listened at by then is
+// closed with the next change.
+func (p *proxies) unreserve(env ship.Environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range env.Route.Listen {
+		if p.reserved[name]--; p.reserved[name] <= 0 {
+			delete(p.reserved, name)
+		}
+	}
 }
 
 // openAll opens the table's sockets and names those that cannot be.
@@ -105,6 +143,37 @@ func without(t proxy.Table, lost []string) proxy.Table {
 		t.Environments[i].Listen = slices.DeleteFunc(slices.Clone(t.Environments[i].Listen), isLost)
 	}
 	return t
+}
+
+// takeAway ends the listeners that nobody wants any more. Their
+// ports are free afterwards.
+func (p *proxies) takeAway(ctx context.Context, w *proxy.Control) error {
+	wanted := p.wanted()
+	p.mu.Lock()
+	var names []string
+	for name := range p.given {
+		if !wanted[name] {
+			names = append(names, name)
+		}
+	}
+	p.mu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	if err := w.RemoveListeners(ctx, names, grace(p.state.read())); err != nil {
+		return fmt.Errorf("end listeners: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range names {
+		if f := p.open[name]; f != nil {
+			_ = f.Close()
+		}
+		delete(p.open, name)
+		delete(p.given, name)
+	}
+	p.log.Info("requests no longer arrive at these addresses", "listeners", names)
+	return nil
 }
 
 // certificate reads an environment's certificate. While it cannot be read, as

@@ -31,7 +31,7 @@ func (e *environment) guard(ctx context.Context, w watchState) {
 	defer cancel()
 
 	judge := analysis.NewPlain(w.Limits, w.Began)
-	var traffic counting
+	traffic := counting{}
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
@@ -40,7 +40,7 @@ func (e *environment) guard(ctx context.Context, w watchState) {
 		if slot == nil || s.Watch == nil || !s.Watch.Began.Equal(w.Began) || s.Watch.Verdict.Outcome != ship.Wait {
 			return // somebody else ended it
 		}
-		c := traffic.add(e.n.proxies.status(ctx), e.id, slot.Generation)
+		c := traffic.add(e.n.proxies.statuses(ctx), e.id, slot.Generation)
 		v := judge.Observe(analysis.PlainSample{
 			At: failpoint.Now(), Requests: c.Requests, Errors: c.Errors, P95: c.Latency.Quantile(0.95),
 			Probes: probes.read(), Exits: slot.exitsSince(w.Began),
@@ -141,29 +141,16 @@ func (s *slotState) exitsSince(t time.Time) []string {
 }
 
 // counting adds up what a generation answered, over workers of the proxy that
-// each begin at zero.
-type counting struct {
-	worker  time.Time // start of the one that was asked last
-	last    proxy.Counters
-	earlier proxy.Counters // of the workers before it
-}
+// each begin at zero, and of which two are alive during an upgrade.
+type counting map[time.Time]proxy.Counters // by the worker's start
 
-func (c *counting) add(s proxy.Status, id ship.EnvironmentID, generation string) proxy.Counters {
-	if s.PID != 0 {
-		if !s.Started.Equal(c.worker) {
-			c.earlier, c.worker = plus(c.earlier, c.last), s.Started
-		}
-		c.last = s.Environments[id.String()].Generations[generation].Counters
+func (c counting) add(all []proxy.Status, id ship.EnvironmentID, generation string) proxy.Counters {
+	for _, s := range all {
+		c[s.Started] = s.Environments[id.String()].Generations[generation].Counters
 	}
-	return plus(c.earlier, c.last)
-}
-
-func plus(a, b proxy.Counters) proxy.Counters {
-	sum := proxy.Counters{Requests: a.Requests + b.Requests, Errors: a.Errors + b.Errors}
-	sum.Latency = make(proxy.Histogram, max(len(a.Latency), len(b.Latency)))
-	copy(sum.Latency, a.Latency)
-	for i, n := range b.Latency {
-		sum.Latency[i] += n
+	var sum proxy.Counters
+	for _, one := range c {
+		sum = sum.Plus(one)
 	}
 	return sum
 }

@@ -32,10 +32,11 @@ const (
 type worker struct {
 	log    *slog.Logger
 	proxy  *Proxy
-	given  chan struct{} // closed when the first listeners came
-	retire chan Grace    // of the first who asks
-	gone   chan struct{} // closed at the very end
-	last   Status        // valid after gone
+	given  chan struct{}      // closed when the first listeners came
+	retire chan Grace         // of the first who asks
+	gone   chan struct{}      // closed at the very end
+	hurry  context.CancelFunc // ends the grace
+	last   Status             // valid after gone
 	once   sync.Once
 
 	equipped sync.Once // guards given
@@ -63,13 +64,16 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 		gone:   make(chan struct{}),
 		files:  map[string]*os.File{},
 	}
+	leaving, hurry := context.WithCancel(context.WithoutCancel(ctx))
+	defer hurry()
+	w.hurry = hurry
 	var calls sync.WaitGroup
 	answering, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	calls.Go(func() { w.accept(answering, control, &calls) })
 	grace := w.live(ctx)
 	o.Log.Info("Worker retires", "pid", os.Getpid(), "linger", grace.Linger, "requests", grace.Requests, "lasting", grace.Lasting)
-	err = w.proxy.Leave(context.WithoutCancel(ctx), grace)
+	err = w.proxy.Leave(leaving, grace)
 	if err != nil {
 		o.Log.Warn("Worker cut requests", "error", err)
 	}
@@ -181,6 +185,8 @@ func (w *worker) call(ctx context.Context, c *net.UnixConn) error {
 			grace = *req.Grace
 		}
 		w.once.Do(func() { w.retire <- grace })
+		// Whoever asks again can only shorten it.
+		time.AfterFunc(max(grace.Requests, grace.Lasting), w.hurry)
 		fallthrough
 	case callWait:
 		return w.untilGone(c)
