@@ -2,32 +2,51 @@ package proxy
 
 import (
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // A clock times one request at one generation. It runs only while the
 // application is waited for: a client that sends or reads slowly must not make
-// a release look slow. When the limit is over the request is counted as slow at
+// a release look slow. When a limit is over the request is counted as slow at
 // once, so that one that hangs is seen although it never ends.
 type clock struct {
-	tally   *tally
-	client  string
-	limit   time.Duration
-	begun   time.Time
-	waits   atomic.Int32 // pieces of the client's that are waited for now
-	since   atomic.Int64 // when the first of those began, Unix nanoseconds
-	waited  atomic.Int64 // for pieces that came
-	counted atomic.Bool  // as slow, or as not: once
-	timer   *time.Timer  // nil when there is no limit
+	tally  *tally
+	limits limits
+	begun  time.Time
+	waits  atomic.Int32 // pieces of the client's that are waited for now
+	since  atomic.Int64 // when the first of those began, Unix nanoseconds
+	waited atomic.Int64 // for pieces that came
+	timer  *time.Timer  // nil when there is no limit
+
+	mu      sync.Mutex
+	stopped bool
+	slow    bool // counted as slower than limits.slow
+	slower  bool // and than limits.slower
+	timed   bool // counted as timed
 }
 
-// startClock starts a clock. The request has no part in what is counted as
-// slow when limit is 0.
-func startClock(t *tally, client string, limit time.Duration) *clock {
-	c := &clock{tally: t, client: client, limit: limit, begun: time.Now()}
-	if limit > 0 {
-		c.timer = time.AfterFunc(limit, c.expire)
+// limits are what a request is timed for; 0 is no limit.
+type limits struct{ slow, slower time.Duration }
+
+// next returns the limit that is over next after d, or 0.
+func (l limits) next(d time.Duration) time.Duration {
+	first, second := min(l.slow, l.slower), max(l.slow, l.slower)
+	switch {
+	case first > d:
+		return first
+	case second > d:
+		return second
+	}
+	return 0
+}
+
+// startClock starts a clock.
+func startClock(t *tally, l limits) *clock {
+	c := &clock{tally: t, limits: l, begun: time.Now()}
+	if d := l.next(0); d > 0 {
+		c.timer = time.AfterFunc(d, c.expire)
 	}
 	return c
 }
@@ -42,39 +61,63 @@ func (c *clock) elapsed() time.Duration {
 	return max(d, 0)
 }
 
-// expire counts the request as slow, or waits on as long as the client was
-// waited for.
+// expire counts the request as slow when it is, and waits for the next limit.
 func (c *clock) expire() {
-	if c.counted.Load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
 		return
 	}
-	if left := c.limit - c.elapsed(); left > 0 {
-		time.AfterFunc(max(left, time.Millisecond), c.expire)
-		return
-	}
-	if c.counted.CompareAndSwap(false, true) {
-		c.tally.timed(c.client, true)
+	d := c.elapsed()
+	c.look(d)
+	if next := c.limits.next(d); next > 0 {
+		time.AfterFunc(max(next-d, time.Millisecond), c.expire)
 	}
 }
 
-// stop ends the timing without counting anything. It tells whether the request
-// was counted as slow before.
-func (c *clock) stop() (counted bool) {
-	counted = !c.counted.CompareAndSwap(false, true)
+// look counts the limits that are over and were not counted yet.
+func (c *clock) look(d time.Duration) {
+	if !c.slow && c.limits.slow > 0 && d >= c.limits.slow {
+		c.slow = true
+		c.isTimed()
+		c.tally.isSlow()
+	}
+	if !c.slower && c.limits.slower > 0 && d >= c.limits.slower {
+		c.slower = true
+		c.isTimed()
+		c.tally.slower.Add(1)
+		c.tally.news.tell()
+	}
+}
+
+func (c *clock) isTimed() {
+	if !c.timed {
+		c.timed = true
+		c.tally.timed.Add(1)
+	}
+}
+
+// stop ends the timing of a request whose length says nothing of the
+// application. What was counted before stays.
+func (c *clock) stop() { c.end(false) }
+
+// settle ends the timing of a request that was answered.
+func (c *clock) settle() { c.end(true) }
+
+func (c *clock) end(answered bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	c.stopped = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	return counted
-}
-
-// settle ends the timing of a request that ended, and counts whether it was
-// slow: a failure is, however quick it was.
-func (c *clock) settle(failed bool) {
-	took := c.elapsed()
-	if c.stop() || c.limit <= 0 {
-		return
+	if answered && c.limits != (limits{}) {
+		c.isTimed()
+		c.look(c.elapsed())
 	}
-	c.tally.timed(c.client, failed || took > c.limit)
 }
 
 func (c *clock) clientBegins() {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // An exchange is one request on its way through the proxy.
@@ -52,11 +53,12 @@ func (ex *exchange) enter(env *environment, t *target, d *door) bool {
 	}
 	ex.env, ex.to, ex.door, ex.probe = env, t, d, d == &t.probes
 	ex.cuts = t.cuts.Load()
-	limit := env.SlowerThan
 	if ex.probe {
-		limit = 0
+		ex.clock = startClock(&t.tally, limits{})
+		return true
 	}
-	ex.clock = startClock(&t.tally, clientOf(ex.in), limit)
+	env.clients.Observe(ex.client(), time.Now())
+	ex.clock = startClock(&t.tally, env.limits())
 	return true
 }
 
@@ -111,22 +113,29 @@ func (ex *exchange) count(broke bool) {
 		}
 	case ex.lasting:
 		ex.clock.stop()
-		t.answered(ex.status, -1)
+		t.answered(ex.status, -1, ex.status >= 500 && ex.counts())
 	default:
 		if ex.status >= 500 {
 			t.failures.add(ex.describe(""))
 		}
-		t.answered(ex.status, ex.clock.elapsed())
-		ex.clock.settle(ex.status >= 500)
+		failed := ex.status >= 500
+		t.answered(ex.status, ex.clock.elapsed(), failed && ex.counts())
+		if failed {
+			ex.clock.stop() // or a quick error would improve the latency
+		}
+		ex.clock.settle()
 	}
 }
 
 // failed counts the exchange as an error of t, without a whole answer.
 func (ex *exchange) failed(t *tally, cause string) {
 	t.failures.add(ex.describe(cause))
-	t.failed(cause)
-	ex.clock.settle(true)
+	t.failed(cause, ex.counts())
+	ex.clock.stop()
 }
+
+// counts tells whether an error of the exchange's client counts.
+func (ex *exchange) counts() bool { return ex.env.clients.Count(ex.client(), time.Now()) }
 
 // cause says why there was no whole answer.
 func (ex *exchange) cause() string {

@@ -220,7 +220,7 @@ func TestAnswersAreCountedExactly(t *testing.T) {
 	}
 	eventually(t, "all requests ended", func() bool { return f.generation("b1").InFlight == 0 })
 	c := f.generation("b1").Counters
-	if c.Requests != 5 || c.Errors != 2 || c.Classes != [6]int64{0, 0, 2, 0, 1, 2} || c.Slow != 3 || c.Timed != 5 || c.Broken != 1 {
+	if c.Requests != 5 || c.Errors != 2 || c.Classes != [6]int64{0, 0, 2, 0, 1, 2} || c.Slow != 1 || c.Timed != 3 || c.Counted != 2 || c.Broken != 1 {
 		t.Errorf("got %+v", c)
 	}
 	if c.Latency.Count() != 4 || c.Latency.Quantile(1) < 30*time.Millisecond {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -41,7 +42,10 @@ type environment struct {
 	split    *split  // nil when every request goes to active
 	previous *target // was active before, still in the table, may be draining
 	queue    *queue
+	clients  *analysis.Clients
 }
+
+func (env *environment) limits() limits { return limits{env.SlowerThan, env.ComparedWith} }
 
 // A queue counts the held requests of an environment, over all tables.
 type queue struct{ waiting, held, overflowed atomic.Int64 }
@@ -145,7 +149,7 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 	if e.RetryAfter <= 0 {
 		e.RetryAfter = defaultRetryAfter
 	}
-	env := &environment{Environment: e, queue: &queue{}}
+	env := &environment{Environment: e, queue: &queue{}, clients: analysis.NewClients()}
 	byGeneration := map[string]*target{}
 	for slot, b := range e.Slots {
 		t := p.compileBackend(e.ID, b)
@@ -160,7 +164,7 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 	if old == nil {
 		return env
 	}
-	env.queue = old.queue
+	env.queue, env.clients = old.queue, old.clients
 	before := old.active
 	if before != nil && env.active != nil && before.generation == env.active.generation {
 		before = old.previous

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -33,7 +34,8 @@ type Traffic struct {
 	PID         int                 `json:"pid"`
 	Started     time.Time           `json:"started"` // of the worker
 	Environment EnvironmentStatus   `json:"environment"`
-	News        int64               `json:"news"`               // grows with every failed and every slow request of the generation
+	News        int64               `json:"news"` // grows with every failed and every slow request of the generation
+	Crowd       analysis.Crowd      `json:"crowd"`
 	Failures    []Failure           `json:"failures,omitempty"` // of the generation: the first ones and the last ones
 	Seconds     map[string][]Second `json:"seconds,omitempty"`  // by generation, oldest first
 }
@@ -65,13 +67,14 @@ type GenerationStatus struct {
 // by a drain nor what was given up by the client. Latency counts whole answers
 // of the application, from admission to the last byte, without the time the
 // client was waited for; those that lasted (WebSocket, event stream) have no
-// part in it. Of the requests that are Timed, those that took longer than
-// Environment.SlowerThan are Slow, and are counted as soon as they do, and so
-// is every error, however quick.
+// part in it. Timed are those of them that were no errors. They are Slow as
+// soon as they take longer than Environment.SlowerThan, also when they never
+// end.
 type Counters struct {
 	Requests int64     `json:"requests"`
 	Classes  [6]int64  `json:"classes"`        // by status class: [2] counts 200…299
 	Errors   int64     `json:"errors"`         // 5xx, no answer, answer broken off
+	Counted  int64     `json:"counted"`        // of Errors: see analysis.Clients
 	NoAnswer int64     `json:"no_answer"`      // of Errors: the application could not be reached or hung up
 	Late     int64     `json:"late"`           // of Errors: no answer in time
 	Broken   int64     `json:"broken"`         // of Errors: the application broke off its answer
@@ -82,6 +85,7 @@ type Counters struct {
 	Replayed int64     `json:"replayed"`       // requests tried again at another address
 	Timed    int64     `json:"timed"`          // 0 when Environment.SlowerThan is
 	Slow     int64     `json:"slow"`           // exactly, of Timed
+	Slower   int64     `json:"slower"`         // of Timed: than Environment.ComparedWith
 	Latency  Histogram `json:"latency"`
 }
 

@@ -14,6 +14,8 @@ func (c Counters) Plus(o Counters) Counters {
 	c.Aborted += o.Aborted
 	c.Replayed += o.Replayed
 	c.Slow += o.Slow
+	c.Slower += o.Slower
+	c.Counted += o.Counted
 	for i, n := range o.Classes {
 		c.Classes[i] += n
 	}

@@ -56,6 +56,8 @@ type Environment struct {
 	Proxy ship.Proxy `json:"proxy,omitzero"`
 	// SlowerThan is the limit above which an answer counts as slow. 0 counts none.
 	SlowerThan time.Duration `json:"slower_than,omitempty"`
+	// ComparedWith is a second one, by which two releases are compared.
+	ComparedWith time.Duration `json:"compared_with,omitempty"`
 }
 
 // A Backend is what runs in a slot. A new Generation (run and slot) begins

@@ -13,7 +13,8 @@ type tally struct {
 	cut, cutLasting, aborted          atomic.Int64
 	replayed, lasting                 atomic.Int64
 	noAnswer, late, broken            atomic.Int64
-	inTime, slow                      atomic.Int64 // of the requests that were timed
+	timed, slow, slower               atomic.Int64
+	counted                           atomic.Int64 // of errors: see analysis.Clients
 	classes                           [6]atomic.Int64
 	latency                           recorder
 	seconds                           seconds
@@ -23,7 +24,8 @@ type tally struct {
 
 // answered counts an answer of the application. took is negative when the
 // answer lasted, so that its length says nothing of the application's speed.
-func (t *tally) answered(status int, took time.Duration) {
+// An error counts when its client has not had too many.
+func (t *tally) answered(status int, took time.Duration, counts bool) {
 	t.requests.Add(1)
 	class := status / 100
 	if class < 1 || class > 5 {
@@ -33,8 +35,7 @@ func (t *tally) answered(status int, took time.Duration) {
 	var errors int64
 	if class == 5 {
 		errors = 1
-		t.errors.Add(1)
-		t.news.tell()
+		t.isError(counts)
 	}
 	t.seconds.add(1, errors, 0, max(took, 0))
 	if took >= 0 {
@@ -51,9 +52,8 @@ const (
 )
 
 // failed counts a request without an answer, or with one that broke off.
-func (t *tally) failed(cause string) {
+func (t *tally) failed(cause string, counts bool) {
 	t.requests.Add(1)
-	t.errors.Add(1)
 	t.classes[5].Add(1)
 	switch cause {
 	case causeLate:
@@ -64,15 +64,19 @@ func (t *tally) failed(cause string) {
 		t.noAnswer.Add(1)
 	}
 	t.seconds.add(1, 1, 0, 0)
+	t.isError(counts)
+}
+
+func (t *tally) isError(counts bool) {
+	t.errors.Add(1)
+	if counts {
+		t.counted.Add(1)
+	}
 	t.news.tell()
 }
 
-// timed counts a request that was in time, or that was not.
-func (t *tally) timed(_ string, slow bool) {
-	if !slow {
-		t.inTime.Add(1)
-		return
-	}
+// isSlow counts a request whose limit is over.
+func (t *tally) isSlow() {
 	t.slow.Add(1)
 	t.seconds.add(0, 0, 1, 0)
 	t.news.tell()
@@ -80,7 +84,7 @@ func (t *tally) timed(_ string, slow bool) {
 
 func (t *tally) read() Counters {
 	c := Counters{
-		Requests: t.requests.Load(),
+		Counted:  t.counted.Load(),
 		Errors:   t.errors.Load(),
 		NoAnswer: t.noAnswer.Load(),
 		Late:     t.late.Load(),
@@ -91,9 +95,11 @@ func (t *tally) read() Counters {
 		Aborted:  t.aborted.Load(),
 		Replayed: t.replayed.Load(),
 		Slow:     t.slow.Load(),
+		Slower:   t.slower.Load(),
 		Latency:  t.latency.read(),
 	}
-	c.Timed = c.Slow + t.inTime.Load()
+	// What includes others is read after them.
+	c.Requests, c.Timed = t.requests.Load(), t.timed.Load()
 	for i := range t.classes {
 		c.Classes[i] = t.classes[i].Load()
 	}

@@ -24,6 +24,9 @@ func (p *Proxy) Traffic(ctx context.Context, q Query) Traffic {
 	}
 	s := p.Status()
 	t.PID, t.Started, t.Environment = s.PID, s.Started, s.Environments[q.Environment.String()]
+	if env := p.current.Load().envs[q.Environment]; env != nil {
+		t.Crowd = env.clients.Crowd(time.Now())
+	}
 	if q.Seconds <= 0 {
 		return t
 	}

@@ -96,7 +96,7 @@ func (ex *exchange) fallBack() bool {
 	ex.door.leave()
 	ex.to, ex.door, ex.fellBack, ex.tries = old, &old.requests, true, 0
 	ex.cuts = old.cuts.Load()
-	ex.clock = startClock(&old.tally, clientOf(ex.in), ex.env.SlowerThan)
+	ex.clock = startClock(&old.tally, ex.env.limits())
 	return true
 }
 

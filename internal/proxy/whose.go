@@ -1,28 +1,13 @@
 package proxy
 
-import (
-	"net"
-	"net/http"
-	"net/netip"
-)
+import "net/netip"
 
-// clientOf names the client of a request for counting how many there are. Who
-// has an IPv6 address has 2^64 of them, and is one client.
-func clientOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// client returns the address of whoever sent the request, as far as it can be
+// trusted.
+func (ex *exchange) client() netip.Addr {
+	from, err := netip.ParseAddrPort(ex.in.RemoteAddr)
 	if err != nil {
-		return r.RemoteAddr
+		return netip.Addr{}
 	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if addr = addr.Unmap(); addr.Is4() {
-		return addr.String()
-	}
-	prefix, err := addr.WithZone("").Prefix(64)
-	if err != nil {
-		return host
-	}
-	return prefix.String()
+	return from.Addr()
 }
