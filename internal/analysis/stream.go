@@ -25,7 +25,7 @@ type later struct {
 }
 
 func (s *stream) add(marked, n int64, p0 float64) {
-	if n <= 0 {
+	if n == 0 && marked == 0 {
 		return
 	}
 	s.Marked += marked

@@ -68,6 +68,12 @@ func (d *decoder) checkBlocks(s settings) {
 	if m := s.Migrations; m != nil {
 		positive = append(positive, m.Timeout, m.LockTimeout)
 	}
+	if w := s.Watch; w != nil {
+		positive = append(positive, w.P95, w.Min, w.Warmup)
+		if c := w.Confidence; c.At.line > 0 && !(c.Share >= 0.9 && c.Share < 1) {
+			d.report(c.At, "", "the confidence is from 90%% to below 100%%; nothing is ever certain")
+		}
+	}
 	for _, length := range positive {
 		if length.At.line > 0 && length.Length <= 0 {
 			d.report(length.At, "", "the duration must be more than nothing")

@@ -66,8 +66,10 @@ func TestAFileThatSaysTheLeastIsDecidedByDefaults(t *testing.T) {
 		Health: ship.Health{
 			Path: "/", HealthyAfter: 3, Every: time.Second, Timeout: 5 * time.Second, GiveUp: 40 * time.Second,
 		},
-		Proxy:   ship.Proxy{ResponseTimeout: time.Minute, KeepAlive: time.Second, MaxBody: 1 << 30},
-		Watch:   ship.Limits{For: 5 * time.Minute, ErrorRate: 0.01, MinRequests: 20},
+		Proxy: ship.Proxy{ResponseTimeout: time.Minute, KeepAlive: time.Second, MaxBody: 1 << 30},
+		Watch: ship.Limits{
+			For: 5 * time.Minute, ErrorRate: 0.01, Confidence: 0.999, Min: time.Minute, Warmup: 30 * time.Second, OnInconclusive: ship.Extend, MinRequests: 20,
+		},
 		KeepOld: 15 * time.Minute,
 		Drain:   30 * time.Second,
 		Hold:    20 * time.Second,
@@ -136,7 +138,10 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 			TrustedProxies: []string{"10.0.0.0/8", "::1/128"}, ResponseTimeout: 90 * time.Second, KeepAlive: 2 * time.Second,
 			MaxBody: 50 << 20, RateLimit: &ship.RateLimit{Requests: 20, Per: time.Second, Burst: 40},
 		},
-		Watch:       ship.Limits{For: 10 * time.Minute, ErrorRate: 0.01, P95: 2 * time.Second, MinRequests: 50},
+		Watch: ship.Limits{
+			For: 10 * time.Minute, ErrorRate: 0.01, P95: 2 * time.Second, Confidence: 0.99, Min: 30 * time.Second,
+			Warmup: 10 * time.Second, OnInconclusive: ship.HoldForAPerson, MinRequests: 50,
+		},
 		KeepOld:     15 * time.Minute,
 		Drain:       30 * time.Second,
 		Hold:        20 * time.Second,
@@ -179,9 +184,13 @@ func TestEnvironmentsDoNotShareWhatTheyMerge(t *testing.T) {
 }
 
 func TestTheOldReleaseIsKeptAsLongAsItIsWatched(t *testing.T) {
-	env := environment(t, parse(t, least+"watch: {for: 1h}\n"), "prod")
-	if env.KeepOld != time.Hour {
-		t.Errorf("keep_old = %s, want 1h", env.KeepOld)
+	for text, want := range map[string]time.Duration{
+		"watch: {for: 1h}\n":                           2 * time.Hour, // it may be extended
+		"watch: {for: 1h, on_inconclusive: promote}\n": time.Hour,
+	} {
+		if env := environment(t, parse(t, least+text), "prod"); env.KeepOld != want {
+			t.Errorf("%s: keep_old = %s, want %s", text, env.KeepOld, want)
+		}
 	}
 }
 

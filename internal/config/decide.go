@@ -21,6 +21,9 @@ const (
 	defaultContractAfter = 28 * 24 * time.Hour
 	defaultWatch         = 5 * time.Minute
 	defaultErrorRate     = 0.01
+	defaultConfidence    = 0.999
+	defaultMin           = time.Minute
+	defaultWatchWarmup   = 30 * time.Second
 	defaultMinRequests   = 20
 	defaultResponse      = time.Minute
 	defaultKeepAlive     = time.Second
@@ -53,7 +56,7 @@ func (d *decoder) decide(doc *document, name string) ship.Environment {
 		env.Platform.Kind = defaultPlatform
 	}
 	env.Health = health(s.Health)
-	env.KeepOld = s.KeepOld.or(max(defaultKeepOld, env.Watch.For))
+	env.KeepOld = s.KeepOld.or(max(defaultKeepOld, env.Watch.Longest()))
 	if env.KeepOld < env.Watch.For {
 		d.report(s.KeepOld.At, "", "keep_old is %s, shorter than watch.for, %s: nothing would be left to go back to", env.KeepOld, env.Watch.For)
 	}
@@ -167,10 +170,14 @@ func watch(b *watchBlock) ship.Limits {
 		b = &watchBlock{}
 	}
 	return ship.Limits{
-		For:         b.For.or(defaultWatch),
-		ErrorRate:   b.ErrorRate.or(defaultErrorRate),
-		P95:         b.P95.or(0),
-		MinRequests: b.MinRequests.or(defaultMinRequests),
+		For:            b.For.or(defaultWatch),
+		ErrorRate:      b.ErrorRate.or(defaultErrorRate),
+		P95:            b.P95.or(0),
+		Confidence:     b.Confidence.or(defaultConfidence),
+		Min:            b.Min.or(defaultMin),
+		Warmup:         b.Warmup.or(defaultWatchWarmup),
+		OnInconclusive: ship.OnInconclusive(b.OnInconclusive.or(string(ship.Extend))),
+		MinRequests:    b.MinRequests.or(defaultMinRequests),
 	}
 }
 

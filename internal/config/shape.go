@@ -29,7 +29,7 @@ type settings struct {
 	Proxy      *proxyBlock      `json:"proxy" jsonschema_description:"How requests are treated on their way to the app."`
 	Notify     []notifier       `json:"notify" jsonschema_description:"Who is told how a run ended."`
 	Watch      *watchBlock      `json:"watch" jsonschema_description:"What the new release is held to after the swap. Beyond a limit the old one gets the traffic back."`
-	KeepOld    duration         `json:"keep_old" jsonschema_description:"How long the old release stays warm after the swap. Default 15m, or watch.for when that is longer."`
+	KeepOld    duration         `json:"keep_old" jsonschema_description:"How long the old release stays warm after the swap. Default 15m, or as long as the watch may last when that is longer."`
 	Drain      duration         `json:"drain" jsonschema_description:"How long requests under way get to end. Default 30s."`
 	Hold       duration         `json:"hold" jsonschema_description:"Requests wait at the proxy no longer than this. Default 20s."`
 }
@@ -155,11 +155,15 @@ type rateLimitBlock struct {
 }
 
 type watchBlock struct {
-	At          spot     `json:"-"`
-	For         duration `json:"for" jsonschema_description:"How long the old release guards the new one. Default 5m."`
-	ErrorRate   percent  `json:"error_rate" jsonschema_description:"Share of failed requests that is too much. Default 1%."`
-	P95         duration `json:"p95" jsonschema_description:"95th percentile of latency that is too much. Default not looked at."`
-	MinRequests count    `json:"min_requests" jsonschema:"minimum=1,maximum=1000000" jsonschema_description:"Requests before a rate is judged. Default 20."`
+	At             spot     `json:"-"`
+	For            duration `json:"for" jsonschema_description:"How long the old release guards the new one. Default 5m."`
+	ErrorRate      percent  `json:"error_rate" jsonschema_description:"Share of failed requests that is too much. Default 1%."`
+	P95            duration `json:"p95" jsonschema_description:"95th percentile of latency that is too much. Default not looked at."`
+	Confidence     percent  `json:"confidence" jsonschema_description:"How certain it is that a limit is broken before traffic goes back, over the whole watch: from 90% to below 100%. Default 99.9%."`
+	Min            duration `json:"min" jsonschema_description:"No earlier is health taken for proven. Default 1m."`
+	Warmup         duration `json:"warmup" jsonschema_description:"Latency is not judged before, or before 200 requests. Default 30s."`
+	OnInconclusive choice   `json:"on_inconclusive" jsonschema:"enum=extend,enum=promote,enum=hold,enum=rollback" jsonschema_description:"When neither health nor a broken limit is proven in time: extend watches once more for as long and then promotes, promote lets the release stay and calls it not proven, hold waits for a person, rollback goes back. Default extend."`
+	MinRequests    count    `json:"min_requests" jsonschema:"minimum=1,maximum=1000000" jsonschema_description:"Requests before a rate is judged. Default 20."`
 }
 
 type secretsBlock struct {

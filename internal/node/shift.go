@@ -64,7 +64,7 @@ func (e *envState) moveTo(run string, s platform.Shift, at time.Time) error {
 	}
 	e.leave(s.To, s.Drain, at)
 	if e.Old != nil {
-		e.Old.Keep = at.Add(max(s.KeepOld, s.Watch.For))
+		e.Old.Keep = at.Add(max(s.KeepOld, s.Watch.Longest()))
 	}
 	e.ActiveRun, e.WorkersOff = run, false
 	if s.Watch.For > 0 {

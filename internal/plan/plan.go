@@ -186,7 +186,7 @@ func shiftSteps(f Facts, route string) []ship.Step {
 		s = append(s, step(Drain, "requests under way on the old release end by themselves", "they are cut at the deadline", env.Drain+30*time.Second))
 	}
 	if limits.For > 0 {
-		s = append(s, step(Watch, watchReason(limits), "traffic goes back to the old release", limits.For+time.Minute))
+		s = append(s, step(Watch, watchReason(limits), "traffic goes back to the old release", limits.Longest()+time.Minute))
 	}
 	return s
 }
