@@ -123,6 +123,9 @@ func laps(j wire.Journal, begun, ended time.Time) ([]lap, error) {
 		if e.State != ship.StepDone {
 			return nil, fmt.Errorf("step %s of %s is %s", e.Name, j.Run.ID, e.State)
 		}
+		if e.StartedAt.Before(last) {
+			continue // who was told, within the step before it
+		}
 		between += e.StartedAt.Sub(last)
 		parts = append(parts, lap{e.Name, e.EndedAt.Sub(e.StartedAt)})
 		last = e.EndedAt

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/failpoint"
-	"github.com/shiplock/shiplock/internal/notify"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -118,44 +117,4 @@ func open(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	return fmt.Sprintf("open; %d requests had waited", obs.Waiting), nil, nil
-}
-
-// tellAll tells people that the run passed.
-func tellAll(ctx context.Context, w *work) (string, any, error) {
-	for _, note := range w.tell(ctx, w.result(ctx, nil)) {
-		w.event(ctx, ship.EventNote, note, nil)
-	}
-	return fmt.Sprintf("%d notifiers", len(w.run.Request.Environment.Notify)), nil, nil
-}
-
-// tell notifies those who asked to hear of such an end. What goes wrong is a
-// note: the result stands.
-func (w *work) tell(ctx context.Context, r ship.Result) []string {
-	m := notify.Message{Topic: topic(r), Title: fmt.Sprintf("%s v%d: %s", r.Environment, r.Candidate, topic(r)), Result: r}
-	var notes []string
-	var receivers []notify.Receiver
-	for _, n := range w.run.Request.Environment.Notify {
-		opened, err := w.e.Plugins.Notifier(n.Plugin, w.resolver)
-		if err != nil {
-			notes = append(notes, "notifier "+n.Plugin.Kind+": "+w.mask.String(err.Error()))
-			continue
-		}
-		receivers = append(receivers, notify.Receiver{Kind: n.Plugin.Kind, Notifier: opened, On: n.On})
-	}
-	for _, d := range notify.Dispatch(ctx, receivers, m) {
-		if d.Err != nil {
-			notes = append(notes, fmt.Sprintf("notifier %s was not told in %d tries: %s", d.Kind, d.Tries, w.mask.String(d.Err.Error())))
-		}
-	}
-	return notes
-}
-
-func topic(r ship.Result) string {
-	switch {
-	case r.Kind == ship.RolledBack:
-		return notify.TopicRollback
-	case r.Status != ship.Passed:
-		return notify.TopicFailure
-	}
-	return notify.TopicSuccess
 }

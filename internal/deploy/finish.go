@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,37 +27,6 @@ type pauseError struct {
 
 func (p *pauseError) Error() string { return p.reason }
 
-// failEarly ends a run that could not even be opened: nothing was changed, or
-// somebody else has the environment now.
-func (e *Engine) failEarly(ctx context.Context, run ship.Run, failure error) (ship.Result, error) {
-	if ship.KindOf(failure) == ship.Unreachable && run.Status != ship.Planned {
-		return run.Result, failure // tried again when it can be reached
-	}
-	w := &work{e: e, run: run}
-	r := ship.Result{
-		Run: run.ID, Environment: w.env(), Status: ship.Broken, Kind: ship.KindOf(failure), Reason: failure.Error(),
-		Next: ship.HintOf(failure), Schema: ship.SchemaUnchanged, Candidate: run.Request.Release.Number,
-	}
-	if run.Status != ship.Planned {
-		r.Schema = ship.SchemaUnknown // it had begun, and what it did cannot be seen now
-		if r.Kind != ship.Fenced && r.Kind != ship.Locked {
-			r.Status = ship.Paused
-			r.Reason = "paused: the run had begun and cannot go on: " + r.Reason
-			r.Next = "mend that, then: shiplock resume " + run.ID
-		}
-	}
-	// What serves goes on serving, also where the run never came to ask.
-	if p, err := e.Plugins.Platform(run.Request.Environment.Platform); err == nil {
-		if obs, err := p.Observe(ctx, w.env()); err == nil {
-			r.Serving = obs.Slots[obs.Active].Release.Number
-		}
-	}
-	if r.Kind == ship.Internal {
-		r.Kind = ship.Failed
-	}
-	return r, e.end(ctx, run, r)
-}
-
 func (e *Engine) end(ctx context.Context, run ship.Run, r ship.Result) error {
 	w := &work{e: e, run: run, mask: mask.New()}
 	w.event(ctx, ship.EventFinal, r.Reason, r)
@@ -76,9 +47,12 @@ func (w *work) pause(ctx context.Context, why error) (ship.Result, error) {
 			r.Next = p.next
 		}
 	}
+	sum := sha256.Sum256([]byte(r.Reason))
+	occasion := "paused " + hex.EncodeToString(sum[:4])
 	note, rows := w.writtenSince(ctx)
 	r.Notes = append(r.Notes, note...)
 	r.Reason = "paused: unknown: " + r.Reason + rows
+	r.Notes = append(r.Notes, w.tell(ctx, r, occasion)...)
 	return r, w.e.end(ctx, w.run, r)
 }
 
@@ -98,7 +72,7 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 	if failure != nil {
 		note, _ := w.writtenSince(ctx)
 		r.Notes = append(r.Notes, note...)
-		r.Notes = append(r.Notes, w.tell(ctx, r)...)
+		r.Notes = append(r.Notes, w.tell(ctx, r, string(r.Status))...)
 	}
 	if failure == nil && w.run.Request.Verb != ship.VerbMigrate {
 		if err := w.e.Journal.AddDeployed(ctx, w.run); err != nil {
@@ -121,7 +95,7 @@ func (w *work) superseded(ctx context.Context, failure error) (ship.Result, erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	r := w.result(ctx, ship.Errorf(ship.Fenced, "shiplock status", "%s was taken over by another deployer, run %s changed nothing from then on: %w", w.env(), w.run.ID, failure))
-	r.Notes = append(r.Notes, w.tell(ctx, r)...)
+	r.Notes = append(r.Notes, w.tell(ctx, r, string(r.Status))...)
 	return r, w.e.end(ctx, w.run, r)
 }
 

@@ -172,15 +172,40 @@ func (s *stage) open() database.Database {
 // A journalist is the store, and lets a test act between two steps.
 type journalist struct {
 	*store.Store
-	after func(kind string) // a step was done
+	after  func(kind string)       // a step was done
+	broken func(ship.Status) error // the end of a run cannot be recorded
+	unsent bool                    // that a message was sent cannot be recorded
+	lost   bool                    // nor that people were told
+}
+
+func (j *journalist) SetStatus(ctx context.Context, id string, status ship.Status, r ship.Result) error {
+	if j.broken != nil && status.Ended() {
+		return j.broken(status)
+	}
+	return j.Store.SetStatus(ctx, id, status, r)
+}
+
+// Note forgets the moment after a message was sent, as a crash would.
+func (j *journalist) Note(ctx context.Context, run string, seq int, evidence any) error {
+	if states, ok := evidence.(map[string]string); ok && j.unsent {
+		for _, state := range states {
+			if state == "sent" {
+				return errors.New("killed")
+			}
+		}
+	}
+	return j.Store.Note(ctx, run, seq, evidence)
 }
 
 func (j *journalist) Settle(ctx context.Context, run string, seq int, state ship.StepState, evidence any, failure error, p *ship.Plan) error {
+	if states, ok := evidence.(map[string]string); ok && j.lost && len(states) > 0 {
+		return errors.New("killed")
+	}
 	if err := j.Store.Settle(ctx, run, seq, state, evidence, failure, p); err != nil || j.after == nil || state != ship.StepDone {
 		return err
 	}
 	r, err := j.Run(ctx, run)
-	if err == nil {
+	if err == nil && seq < len(r.Plan.Steps) {
 		j.after(r.Plan.Steps[seq].Kind)
 	}
 	return err
