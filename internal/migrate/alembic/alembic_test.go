@@ -11,6 +11,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/migrate/alembic"
+	"github.com/shiplock/shiplock/internal/migrate/migratetest"
 	"github.com/shiplock/shiplock/internal/plugin"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -18,7 +19,7 @@ import (
 func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "additive")
-	l := p.list()
+	l := p.List()
 	if !slices.Equal(ids(l.Migrations), []string{"0001", "0002", "0003"}) || len(l.Problems)+len(l.Unknown) > 0 {
 		t.Fatalf("%v, problems %v, unknown %v", ids(l.Migrations), l.Problems, l.Unknown)
 	}
@@ -32,7 +33,7 @@ func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing
 	if !strings.Contains(l.Migrations[0].SQL, "INSERT INTO product (name, price_cents) VALUES ('Anchor', 4900);") {
 		t.Errorf("SQL of the first: %s", l.Migrations[0].SQL)
 	}
-	if n := p.count("SELECT count(*) FROM information_schema.tables WHERE table_schema='public'"); n != 0 {
+	if n := p.Count("SELECT count(*) FROM information_schema.tables WHERE table_schema='public'"); n != 0 {
 		t.Errorf("listing made %d tables", n)
 	}
 }
@@ -40,19 +41,19 @@ func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing
 func TestNeitherDirectionTakesAnythingElseAlong(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
-	err := p.up("0002")
+	err := p.Up("0002")
 	if err == nil || !strings.Contains(err.Error(), "Alembic would apply 0001, 0002") {
 		t.Errorf("up: %v", err)
 	}
 	p.upToDate()
-	if err := p.up("0002"); err != nil { // what is applied, as a resumed run asks for
+	if err := p.Up("0002"); err != nil { // what is applied, as a resumed run asks for
 		t.Error(err)
 	}
-	err = p.down("0001")
+	err = p.Down("0001")
 	if err == nil || !strings.Contains(err.Error(), "Alembic would take back 0002, 0001") {
 		t.Errorf("down: %v", err)
 	}
-	if state := p.observe("0002"); state != migrate.StateApplied {
+	if state := p.Observe("0002"); state != migrate.StateApplied {
 		t.Errorf("0002 is %s", state)
 	}
 }
@@ -61,14 +62,14 @@ func TestARevisionWithoutAWayDownIsNamedAndNotTakenBack(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "irreversible")
 	p.upToDate()
-	m := p.migration("0003")
+	m := p.Migration("0003")
 	if m.Reversible || m.WhyNot != "its downgrade() raises NotImplementedError: what the prices were is not kept" {
 		t.Errorf("reversible %v, why not %q", m.Reversible, m.WhyNot)
 	}
 	if m.Declared != ship.Expand || m.Reason == "" {
 		t.Errorf("declared %q because %q", m.Declared, m.Reason)
 	}
-	if err := p.tool.Down(t.Context(), p.Project, m); ship.KindOf(err) != ship.MigrationFailed {
+	if err := p.Tool.Down(t.Context(), p.Project, m); ship.KindOf(err) != ship.MigrationFailed {
 		t.Errorf("got %v", err)
 	}
 	const head = "revision = '0004'\ndown_revision = '0003'\ndef upgrade():\n    op.execute('SELECT 1')\n"
@@ -78,8 +79,8 @@ func TestARevisionWithoutAWayDownIsNamedAndNotTakenBack(t *testing.T) {
 		"": "it has no downgrade()",
 		"def downgrade():\n    op.execute('SELECT 2')\n": "",
 	} {
-		p.write("migrations/versions/0004.py", "from alembic import op\n"+head+body)
-		if m := p.migration("0004"); m.WhyNot != want || m.Reversible != (want == "") {
+		p.Write("migrations/versions/0004.py", "from alembic import op\n"+head+body)
+		if m := p.Migration("0004"); m.WhyNot != want || m.Reversible != (want == "") {
 			t.Errorf("%q: reversible %v, why not %q, want %q", body, m.Reversible, m.WhyNot, want)
 		}
 	}
@@ -96,12 +97,12 @@ func TestAFailedRevisionSaysWhyAndWhere(t *testing.T) {
 		"failing":           {migrate.StateNotApplied, false},
 		"failing-nonatomic": {migrate.StateUnknown, true},
 	} {
-		p.run.forget()
-		p.release(variant)
-		if m := p.migration("0003"); m.Atomic != (variant == "failing") {
+		p.Run.Forget()
+		p.Release(variant)
+		if m := p.Migration("0003"); m.Atomic != (variant == "failing") {
 			t.Errorf("%s: atomic %v", variant, m.Atomic)
 		}
-		err := p.up("0003")
+		err := p.Up("0003")
 		if ship.KindOf(err) != ship.MigrationFailed {
 			t.Fatalf("%s: got %v", variant, err)
 		}
@@ -110,13 +111,13 @@ func TestAFailedRevisionSaysWhyAndWhere(t *testing.T) {
 				t.Errorf("%s: %q does not say %q", variant, err, part)
 			}
 		}
-		if state := p.observe("0003"); state != c.state {
+		if state := p.Observe("0003"); state != c.state {
 			t.Errorf("%s: it is %s, want %s", variant, state, c.state)
 		}
-		if got := p.hasColumn("product", "subtitle"); got != c.column {
+		if got := p.HasColumn("product", "subtitle"); got != c.column {
 			t.Errorf("%s: the column is there: %v, want %v", variant, got, c.column)
 		}
-		p.exec("ALTER TABLE product DROP COLUMN IF EXISTS subtitle")
+		p.Exec("ALTER TABLE product DROP COLUMN IF EXISTS subtitle")
 	}
 }
 
@@ -127,26 +128,26 @@ func TestA43ARevisionKilledInTheMiddleIsObservedAndNeverGuessed(t *testing.T) {
 			t.Parallel()
 			p := newProject(t)
 			p.upToDate()
-			p.release(variant)
-			m := p.migration("0003")
+			p.Release(variant)
+			m := p.Migration("0003")
 			done := make(chan error, 1)
-			go func() { done <- p.tool.Up(t.Context(), p.Project, m) }()
+			go func() { done <- p.Tool.Up(t.Context(), p.Project, m) }()
 			const sleeping = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'SELECT pg_sleep%'"
-			eventually(t, "the migration sleeps", func() bool { return p.count("SELECT count(*) "+sleeping) > 0 })
-			p.run.kill(t)
+			migratetest.Eventually(t, "the migration sleeps", func() bool { return p.Count("SELECT count(*) "+sleeping) > 0 })
+			p.Run.Kill(t)
 			// The server does not notice that its client is gone; whoever holds the
 			// migration lock ends such sessions before anything is observed.
-			p.exec("SELECT pg_terminate_backend(pid) " + sleeping)
-			eventually(t, "the session ends", func() bool { return p.count("SELECT count(*) "+sleeping) == 0 })
+			p.Exec("SELECT pg_terminate_backend(pid) " + sleeping)
+			migratetest.Eventually(t, "the session ends", func() bool { return p.Count("SELECT count(*) "+sleeping) == 0 })
 			if err := <-done; err == nil {
 				t.Error("a killed migration is reported as applied")
 			}
-			p.run.resume("SHOP_SLOW_MIGRATION=0")
-			if state := p.observe("0003"); state != want {
+			p.Run.Resume("SHOP_SLOW_MIGRATION=0")
+			if state := p.Observe("0003"); state != want {
 				t.Errorf("it is %s, want %s", state, want)
 			}
-			err := p.tool.Up(t.Context(), p.Project, m)
-			if variant == "slow" && (err != nil || p.observe("0003") != migrate.StateApplied) {
+			err := p.Tool.Up(t.Context(), p.Project, m)
+			if variant == "slow" && (err != nil || p.Observe("0003") != migrate.StateApplied) {
 				t.Errorf("what did nothing is not begun again: %v", err)
 			}
 			if variant == "slow-nonatomic" && (err == nil || !strings.Contains(err.Error(), "was cut off going up and is now unknown: alembic_version is at 0002; it leaves the transaction")) {
@@ -160,8 +161,8 @@ func TestADatabaseAheadOfTheReleaseIsReadFromTheLedger(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "additive")
 	p.upToDate()
-	p.release()
-	l := p.list()
+	p.Release()
+	l := p.List()
 	if !slices.Equal(l.Unknown, []string{"0003"}) {
 		t.Errorf("unknown %v", l.Unknown)
 	}
@@ -169,7 +170,7 @@ func TestADatabaseAheadOfTheReleaseIsReadFromTheLedger(t *testing.T) {
 		t.Errorf("problems %q", l.Problems)
 	}
 	p.Session = ledger{{Migration: "0001", Status: ship.RecordDone}, {Migration: "0002", Status: ship.RecordDone}, {Migration: "0003", Status: ship.RecordDone}}
-	l = p.list()
+	l = p.List()
 	if !slices.Equal(l.Unknown, []string{"0003"}) || len(l.Problems) > 0 || !l.Migrations[0].Applied || !l.Migrations[1].Applied {
 		t.Errorf("with the ledger: %+v", l)
 	}
@@ -182,17 +183,17 @@ func TestProblemsOfTheGraphAreSentences(t *testing.T) {
 		arrange func()
 		want    string
 	}{
-		"two heads": {func() { p.release("two-heads") }, "there are 2 heads (0003 in migrations/versions/0003_subtitle.py, 0003b in migrations/versions/0003_weight.py)"},
+		"two heads": {func() { p.Release("two-heads") }, "there are 2 heads (0003 in migrations/versions/0003_subtitle.py, 0003b in migrations/versions/0003_weight.py)"},
 		"a revision that is not there": {func() {
-			p.write("migrations/versions/0003.py", "revision = '0003'\ndown_revision = 'gone'\n")
+			p.Write("migrations/versions/0003.py", "revision = '0003'\ndown_revision = 'gone'\n")
 		}, "Alembic cannot load the revisions: "},
 		"a file that is no Python": {func() {
-			p.write("migrations/versions/0003.py", "revision = '0003'\ndown_revision = '0002'\ndef upgrade(:\n")
+			p.Write("migrations/versions/0003.py", "revision = '0003'\ndown_revision = '0002'\ndef upgrade(:\n")
 		}, "Alembic cannot load the revisions: SyntaxError"},
 	} {
-		p.release()
+		p.Release()
 		c.arrange()
-		l := p.list()
+		l := p.List()
 		if len(l.Problems) != 1 || !strings.Contains(l.Problems[0], c.want) || len(l.Migrations) < 2 {
 			t.Errorf("%s: %d migrations, problems %q", name, len(l.Migrations), l.Problems)
 		}
@@ -202,25 +203,25 @@ func TestProblemsOfTheGraphAreSentences(t *testing.T) {
 func TestAMergeOfTwoHeadsGoesUpAndDown(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "two-heads")
-	p.write("migrations/versions/0004_merge.py", "revision = '0004'\ndown_revision = (\n    '0003',\n    '0003b',\n)\n\ndef upgrade():\n    pass\n\ndef downgrade():\n    pass\n")
+	p.Write("migrations/versions/0004_merge.py", "revision = '0004'\ndown_revision = (\n    '0003',\n    '0003b',\n)\n\ndef upgrade():\n    pass\n\ndef downgrade():\n    pass\n")
 	p.upToDate()
-	l := p.list()
+	l := p.List()
 	if len(l.Problems) > 0 || len(l.Migrations) != 5 || !l.Migrations[4].Reversible {
 		t.Fatalf("%+v", l)
 	}
-	if err := p.down("0004"); err != nil {
+	if err := p.Down("0004"); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.up("0004"); err != nil {
+	if err := p.Up("0004"); err != nil {
 		t.Fatal(err)
 	}
-	p.run.forget()
+	p.Run.Forget()
 	for _, id := range []string{"0004", "0003b", "0003"} {
-		if err := p.down(id); err != nil {
+		if err := p.Down(id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if p.hasColumn("product", "subtitle") || p.hasColumn("product", "weight_grams") {
+	if p.HasColumn("product", "subtitle") || p.HasColumn("product", "weight_grams") {
 		t.Error("a column is still there")
 	}
 }
@@ -229,7 +230,7 @@ func TestARevisionThatReadsTheDatabaseShowsNoSQLAndIsNotCarriedOut(t *testing.T)
 	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
-	p.write("migrations/versions/0003.py", `from alembic import op
+	p.Write("migrations/versions/0003.py", `from alembic import op
 import sqlalchemy as sa
 revision = "0003"
 down_revision = "0002"
@@ -241,11 +242,11 @@ def upgrade():
 def downgrade():
     op.execute("SELECT 1")
 `)
-	m := p.migration("0003")
+	m := p.Migration("0003")
 	if m.SQL != "" || !slices.ContainsFunc(m.Operations, func(s string) bool { return strings.HasPrefix(s, "SQL not shown: TypeError") }) {
 		t.Errorf("SQL %q, operations %q", m.SQL, m.Operations)
 	}
-	if n := p.count("SELECT count(*) FROM product WHERE price_cents > 1"); n != 3 {
+	if n := p.Count("SELECT count(*) FROM product WHERE price_cents > 1"); n != 3 {
 		t.Errorf("%d products untouched of 3", n)
 	}
 }
@@ -253,14 +254,14 @@ def downgrade():
 func TestAProjectThatPrintsOrCannotBeReachedIsUnderstood(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
-	p.write("wsgi.py", "print('hello from wsgi')\n"+readFile(t, p.Dir+"/wsgi.py"))
-	p.list()
-	p.run.vars = append(p.run.vars, "DATABASE_URL=postgres://nobody@127.0.0.1:1/none")
-	if _, err := p.tool.List(t.Context(), p.Project); ship.KindOf(err) != ship.Unreachable {
+	p.Write("wsgi.py", "print('hello from wsgi')\n"+migratetest.ReadFile(t, p.Dir+"/wsgi.py"))
+	p.List()
+	p.Run.Resume("DATABASE_URL=postgres://nobody@127.0.0.1:1/none")
+	if _, err := p.Tool.List(t.Context(), p.Project); ship.KindOf(err) != ship.Unreachable {
 		t.Errorf("got %v of kind %s", err, ship.KindOf(err))
 	}
-	p.write("wsgi.py", "import no_such_module\n")
-	if _, err := p.tool.List(t.Context(), p.Project); err == nil || !strings.Contains(err.Error(), "no_such_module") {
+	p.Write("wsgi.py", "import no_such_module\n")
+	if _, err := p.Tool.List(t.Context(), p.Project); err == nil || !strings.Contains(err.Error(), "no_such_module") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -282,8 +283,8 @@ func TestAlembicWithoutFlask(t *testing.T) {
 	if err := os.Rename(dir+"/versions", dir+"/db/versions"); err != nil {
 		t.Fatal(err)
 	}
-	p.write("alembic.ini", "[alembic]\nscript_location = %(here)s/db\n")
-	p.write("db/env.py", `import os
+	p.Write("alembic.ini", "[alembic]\nscript_location = %(here)s/db\n")
+	p.Write("db/env.py", `import os
 from alembic import context
 from sqlalchemy import create_engine
 
@@ -294,18 +295,18 @@ with engine.connect() as connection:
         context.run_migrations()
 `)
 	for _, id := range []string{"0001", "0002", "0003"} {
-		if err := p.up(id); err != nil {
+		if err := p.Up(id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	m := p.migration("0003")
+	m := p.Migration("0003")
 	if !m.Applied || m.File != "db/versions/0003_subtitle.py" {
 		t.Errorf("%+v", m)
 	}
-	if err := p.tool.Down(t.Context(), p.Project, m); err != nil {
+	if err := p.Tool.Down(t.Context(), p.Project, m); err != nil {
 		t.Fatal(err)
 	}
-	if p.hasColumn("product", "subtitle") {
+	if p.HasColumn("product", "subtitle") {
 		t.Error("the column is still there")
 	}
 }
@@ -334,7 +335,7 @@ func TestFilesReadsWhatAlembicWritesAndPeopleWrite(t *testing.T) {
 func TestFilesRefusesWhatCannotBeOrdered(t *testing.T) {
 	for name, c := range map[string]struct{ a, b, want string }{
 		"two files of one revision": {"revision = '1'\ndown_revision = None\n", "revision = '1'\ndown_revision = None\n", "is there twice"},
-		"a circle":                  {"revision = '1'\ndown_revision = '2'\n", "revision = '2'\ndown_revision = '1'\n", "follows itself"},
+		"a circle":                  {"revision = '1'\ndown_revision = '2'\n", "revision = '2'\ndown_revision = '1'\n", "depends on itself"},
 		"no predecessor":            {"revision = '1'\n", "", "does not say what it follows"},
 		"an unreadable declaration": {"# shiplock: phase=x\nrevision = '1'\ndown_revision = None\n", "", "a.py: line 1"},
 	} {

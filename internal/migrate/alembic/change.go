@@ -2,7 +2,6 @@ package alembic
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -77,46 +76,15 @@ func (t *Tool) direction(ctx context.Context, p migrate.Project, mode string, m 
 	return d, nil
 }
 
-// attempts is how often a command is begun that was cut off and, by what the
-// database shows, did nothing.
-const attempts = 3
-
-// migrate runs the project's command under a name that is the same whenever it
-// is asked for, so that a command under way is waited for and not begun again.
+// migrate runs the project's command.
 func (t *Tool) migrate(ctx context.Context, p migrate.Project, m ship.Migration, mode, verb, target string) error {
 	argv, vars := t.command(p.Tree, verb, target)
-	wanted, untouched := migrate.StateApplied, migrate.StateNotApplied
-	if mode == "down" {
-		wanted, untouched = untouched, wanted
+	way := migrate.Way{
+		Down: mode == "down", Command: migrate.Command{Argv: argv, Vars: vars},
+		Observe: func(ctx context.Context) (migrate.State, string, error) { return t.observe(ctx, p, m, mode) },
+		Reason:  func(stderr []byte) string { return traceback.Reason(stderr, inVersions) },
 	}
-	for attempt := 1; ; attempt++ {
-		name := "migrate-" + mode + "-" + m.ID
-		if attempt > 1 {
-			name = fmt.Sprintf("%s.%d", name, attempt)
-		}
-		res, err := p.Runner.Run(ctx, migrate.Command{Name: name, Argv: argv, Vars: vars, Timeout: p.Timeout})
-		if err != nil {
-			return fmt.Errorf("running %s %s: %w", verb, target, err)
-		}
-		hint := "shiplock logs --job " + name
-		if !res.Unknown {
-			if res.Code == 0 {
-				return nil
-			}
-			return ship.Errorf(ship.MigrationFailed, hint, "migration %s failed going %s (exit code %d): %s",
-				m.ID, mode, res.Code, traceback.Reason(res.Stderr, inVersions))
-		}
-		state, facts, err := t.observe(ctx, p, m, mode)
-		if err != nil {
-			return err
-		}
-		if state == wanted {
-			return nil
-		}
-		if state != untouched || attempt == attempts {
-			return ship.Errorf(ship.MigrationFailed, hint, "migration %s was cut off going %s and is now %s: %s", m.ID, mode, state, facts)
-		}
-	}
+	return way.Go(ctx, p, m)
 }
 
 // Observe tells whether m is applied by alembic_version, which Alembic changes

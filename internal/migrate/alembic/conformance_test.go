@@ -40,7 +40,7 @@ func TestAlembicIsATool(t *testing.T) {
 		// at returns the project in a folder of its own, changed.
 		at := func(t *testing.T, change func(dir string) error) migrate.Project {
 			dir := t.TempDir()
-			copyTree(t, example, dir)
+			migratetest.CopyTree(t, example, dir)
 			if err := change(dir); err != nil {
 				t.Fatal(err)
 			}

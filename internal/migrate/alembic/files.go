@@ -5,20 +5,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/sqltext"
-)
-
-const (
-	maxFile  = 1 << 20
-	maxFiles = 20000
 )
 
 // assigned matches, behind its name, a module's assignment of None, a string,
@@ -53,8 +48,8 @@ func (t *Tool) Files(tree fs.FS) ([]ship.Migration, error) {
 				return fs.SkipDir
 			case !d.Type().IsRegular() || path.Ext(name) != ".py":
 				return nil
-			case len(found) == maxFiles:
-				return ship.Errorf(ship.Invalid, "exclude folders of other projects from the release", "more than %d revisions", maxFiles)
+			case len(found) == migrate.MaxFiles:
+				return ship.Errorf(ship.Invalid, "exclude folders of other projects from the release", "more than %d revisions", migrate.MaxFiles)
 			}
 			m, ok, err := readRevision(tree, name)
 			if err != nil {
@@ -69,7 +64,8 @@ func (t *Tool) Files(tree fs.FS) ([]ship.Migration, error) {
 			return nil, fmt.Errorf("reading revisions: %w", err)
 		}
 	}
-	return order(found)
+	slices.SortFunc(found, func(a, b ship.Migration) int { return cmp.Compare(a.File, b.File) })
+	return migrate.Order(found, migrate.OrderHints{Twice: "give one of them another revision", Circle: "correct its down_revision"})
 }
 
 // folders returns where the revisions are, none within another.
@@ -78,7 +74,7 @@ func (t *Tool) folders(tree fs.FS) []string {
 		return []string{path.Join(t.cfg.Directory, "versions")}
 	}
 	folders := []string{"alembic/versions"}
-	ini, err := read(tree, t.cfg.Ini)
+	ini, err := migrate.ReadFile(tree, t.cfg.Ini)
 	if err != nil {
 		return folders
 	}
@@ -101,7 +97,7 @@ func (t *Tool) folders(tree fs.FS) []string {
 }
 
 func readRevision(tree fs.FS, name string) (ship.Migration, bool, error) {
-	text, err := read(tree, name)
+	text, err := migrate.ReadFile(tree, name)
 	if err != nil {
 		return ship.Migration{}, false, err
 	}
@@ -135,62 +131,4 @@ func literals(value string) []string {
 		all = append(all, m[1])
 	}
 	return all
-}
-
-func read(tree fs.FS, name string) (string, error) {
-	f, err := tree.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > maxFile {
-		return "", ship.Errorf(ship.Invalid, "", "a file of more than %d bytes", maxFile)
-	}
-	return string(text), nil
-}
-
-// order puts every revision after those it needs, as far as they are in the
-// tree, and otherwise keeps the order of file names.
-func order(found []ship.Migration) ([]ship.Migration, error) {
-	slices.SortFunc(found, func(a, b ship.Migration) int { return cmp.Compare(a.File, b.File) })
-	byID := make(map[string]int, len(found))
-	for i, m := range found {
-		if first, twice := byID[m.ID]; twice {
-			return nil, ship.Errorf(ship.Invalid, "give one of them another revision",
-				"revision %s is there twice: %s and %s", m.ID, found[first].File, m.File)
-		}
-		byID[m.ID] = i
-	}
-	ordered := make([]ship.Migration, 0, len(found))
-	begun, done := make([]bool, len(found)), make([]bool, len(found))
-	var visit func(i int) error
-	visit = func(i int) error {
-		if done[i] {
-			return nil
-		}
-		if begun[i] {
-			return ship.Errorf(ship.Invalid, "correct its down_revision", "revision %s follows itself", found[i].ID)
-		}
-		begun[i] = true
-		for _, need := range found[i].Needs {
-			if j, ok := byID[need]; ok {
-				if err := visit(j); err != nil {
-					return err
-				}
-			}
-		}
-		done[i] = true
-		ordered = append(ordered, found[i])
-		return nil
-	}
-	for i := range found {
-		if err := visit(i); err != nil {
-			return nil, err
-		}
-	}
-	return ordered, nil
 }

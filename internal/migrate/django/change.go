@@ -2,7 +2,6 @@ package django
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/shiplock/shiplock/internal/migrate"
@@ -90,47 +89,16 @@ func (t *Tool) Down(ctx context.Context, p migrate.Project, m ship.Migration) er
 	return t.migrate(ctx, p, m, "down", app, d.Target)
 }
 
-// attempts is how often a command is begun that was cut off and, by what the
-// database shows, did nothing.
-const attempts = 3
-
-// migrate runs the project's command under a name that is the same whenever it
-// is asked for, so that a command under way is waited for and not begun again.
+// migrate runs the project's command.
 func (t *Tool) migrate(ctx context.Context, p migrate.Project, m ship.Migration, mode, app, target string) error {
 	argv := ship.Argv{t.cfg.Python, t.cfg.Manage, "migrate", app, target, "--noinput", "--database", t.cfg.Database}
 	if t.cfg.Settings != "" {
 		argv = append(argv, "--settings", t.cfg.Settings)
 	}
-	wanted, untouched := migrate.StateApplied, migrate.StateNotApplied
-	if mode == "down" {
-		wanted, untouched = untouched, wanted
+	way := migrate.Way{
+		Down: mode == "down", Command: migrate.Command{Argv: argv},
+		Observe: func(ctx context.Context) (migrate.State, string, error) { return t.observe(ctx, p, m, mode) },
+		Reason:  func(stderr []byte) string { return traceback.Reason(stderr, inMigrations) },
 	}
-	for attempt := 1; ; attempt++ {
-		name := "migrate-" + mode + "-" + m.ID
-		if attempt > 1 {
-			name = fmt.Sprintf("%s.%d", name, attempt)
-		}
-		res, err := p.Runner.Run(ctx, migrate.Command{Name: name, Argv: argv, Timeout: p.Timeout})
-		if err != nil {
-			return fmt.Errorf("running migrate %s %s: %w", app, target, err)
-		}
-		hint := "shiplock logs --job " + name
-		if !res.Unknown {
-			if res.Code == 0 {
-				return nil
-			}
-			return ship.Errorf(ship.MigrationFailed, hint, "migration %s failed going %s (exit code %d): %s",
-				m.ID, mode, res.Code, traceback.Reason(res.Stderr, inMigrations))
-		}
-		state, facts, err := t.observe(ctx, p, m, mode)
-		if err != nil {
-			return err
-		}
-		if state == wanted {
-			return nil
-		}
-		if state != untouched || attempt == attempts {
-			return ship.Errorf(ship.MigrationFailed, hint, "migration %s was cut off going %s and is now %s: %s", m.ID, mode, state, facts)
-		}
-	}
+	return way.Go(ctx, p, m)
 }

@@ -18,7 +18,7 @@ func TestDjangoIsATool(t *testing.T) {
 		// at returns the project in a folder of its own, changed.
 		at := func(t *testing.T, change func(dir string) error) migrate.Project {
 			dir := t.TempDir()
-			copyTree(t, "testdata/blog", dir)
+			migratetest.CopyTree(t, "testdata/blog", dir)
 			if err := change(dir); err != nil {
 				t.Fatal(err)
 			}

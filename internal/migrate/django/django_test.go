@@ -6,17 +6,18 @@ import (
 	"testing"
 
 	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/migrate/migratetest"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
 func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "data")
-	l := p.list()
+	l := p.List()
 	if len(l.Problems)+len(l.Unknown) > 0 || l.Dirty != "" {
 		t.Errorf("problems %v, unknown %v, dirty %q", l.Problems, l.Unknown, l.Dirty)
 	}
-	files, err := p.tool.Files(p.Tree)
+	files, err := p.Tool.Files(p.Tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing
 			t.Errorf("%s has file %q and checksum %q", m.ID, m.File, m.Checksum)
 		}
 	}
-	subtitle, fill := p.migration("catalog.0003_subtitle"), p.migration("catalog.0004_fill_subtitle")
+	subtitle, fill := p.Migration("catalog.0003_subtitle"), p.Migration("catalog.0004_fill_subtitle")
 	if !strings.Contains(subtitle.SQL, `ALTER TABLE "catalog_product" ADD COLUMN "subtitle" varchar(200) NULL`) {
 		t.Errorf("SQL of the column: %s", subtitle.SQL)
 	}
@@ -48,7 +49,7 @@ func TestListOfAnEmptyDatabaseShowsEverythingPendingAndChangesNothing(t *testing
 	if !slices.Equal(fill.Needs, []string{"catalog.0003_subtitle"}) {
 		t.Errorf("needs %v", fill.Needs)
 	}
-	if n := p.count("SELECT count(*) FROM information_schema.tables WHERE table_schema='public'"); n != 0 {
+	if n := p.Count("SELECT count(*) FROM information_schema.tables WHERE table_schema='public'"); n != 0 {
 		t.Errorf("listing made %d tables", n)
 	}
 }
@@ -57,36 +58,36 @@ func TestMigrationsGoUpByThemselvesAndDownAgain(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
-	p.release("data")
+	p.Release("data")
 	for _, id := range []string{"catalog.0003_subtitle", "catalog.0004_fill_subtitle"} {
-		if err := p.up(id); err != nil {
+		if err := p.Up(id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, m := range p.list().Migrations {
+	for _, m := range p.List().Migrations {
 		if !m.Applied || m.SQL != "" {
 			t.Errorf("%s: applied %v, SQL %q", m.ID, m.Applied, m.SQL)
 		}
 	}
-	if n := p.count("SELECT count(*) FROM catalog_product WHERE subtitle LIKE 'The best%'"); n != 3 {
+	if n := p.Count("SELECT count(*) FROM catalog_product WHERE subtitle LIKE 'The best%'"); n != 3 {
 		t.Errorf("%d rows filled, want 3", n)
 	}
-	p.run.forget()
-	if err := p.up("catalog.0003_subtitle"); err != nil {
+	p.Run.Forget()
+	if err := p.Up("catalog.0003_subtitle"); err != nil {
 		t.Errorf("what is applied goes up again: %v", err)
 	}
 	for _, id := range []string{"catalog.0004_fill_subtitle", "catalog.0003_subtitle"} {
-		if state := p.observe(id); state != migrate.StateApplied {
+		if state := p.Observe(id); state != migrate.StateApplied {
 			t.Errorf("%s is %s before it goes down", id, state)
 		}
-		if err := p.down(id); err != nil {
+		if err := p.Down(id); err != nil {
 			t.Fatal(err)
 		}
-		if state := p.observe(id); state != migrate.StateNotApplied {
+		if state := p.Observe(id); state != migrate.StateNotApplied {
 			t.Errorf("%s is %s after it went down", id, state)
 		}
 	}
-	if p.hasColumn("catalog_product", "subtitle") {
+	if p.HasColumn("catalog_product", "subtitle") {
 		t.Error("the column is still there")
 	}
 }
@@ -94,14 +95,14 @@ func TestMigrationsGoUpByThemselvesAndDownAgain(t *testing.T) {
 func TestUpRefusesToApplyAnythingElseBesides(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "data")
-	p.release()
+	p.Release()
 	p.upToDate()
-	p.release("data")
-	err := p.tool.Up(t.Context(), p.Project, ship.Migration{ID: "catalog.0004_fill_subtitle"})
+	p.Release("data")
+	err := p.Tool.Up(t.Context(), p.Project, ship.Migration{ID: "catalog.0004_fill_subtitle"})
 	if err == nil || !strings.Contains(err.Error(), "catalog.0003_subtitle, catalog.0004_fill_subtitle") {
 		t.Errorf("got %v", err)
 	}
-	if p.hasColumn("catalog_product", "subtitle") {
+	if p.HasColumn("catalog_product", "subtitle") {
 		t.Error("something was applied")
 	}
 }
@@ -111,12 +112,12 @@ func TestDownRefusesToTakeBackAnythingElseBesides(t *testing.T) {
 	p := newProject(t)
 	p.upToDate()
 	for _, id := range []string{"catalog.0001_initial", "orders.0001_initial"} {
-		err := p.down(id)
+		err := p.Down(id)
 		if err == nil || !strings.Contains(err.Error(), "undo orders.0002_worker") {
 			t.Errorf("%s: got %v", id, err)
 		}
 	}
-	if n := p.count("SELECT count(*) FROM django_migrations WHERE app IN ('catalog', 'orders')"); n != 4 {
+	if n := p.Count("SELECT count(*) FROM django_migrations WHERE app IN ('catalog', 'orders')"); n != 4 {
 		t.Errorf("%d rows left of 4", n)
 	}
 }
@@ -125,15 +126,15 @@ func TestAnIrreversibleMigrationIsNamedAndNotTakenBack(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "irreversible")
 	p.upToDate()
-	m := p.migration("catalog.0003_round_prices")
+	m := p.Migration("catalog.0003_round_prices")
 	if m.Reversible || m.WhyNot != "RunPython has no way back" {
 		t.Errorf("reversible %v, why not %q", m.Reversible, m.WhyNot)
 	}
-	err := p.tool.Down(t.Context(), p.Project, m)
+	err := p.Tool.Down(t.Context(), p.Project, m)
 	if ship.KindOf(err) != ship.MigrationFailed || !strings.Contains(err.Error(), "cannot be taken back: RunPython in catalog.0003_round_prices") {
 		t.Errorf("got %v", err)
 	}
-	if state := p.observe(m.ID); state != migrate.StateApplied {
+	if state := p.Observe(m.ID); state != migrate.StateApplied {
 		t.Errorf("it is %s", state)
 	}
 }
@@ -150,9 +151,9 @@ func TestAFailedMigrationSaysWhyAndWhere(t *testing.T) {
 		"failing-nonatomic": {migrate.StateUnknown, true},
 	} {
 		t.Run(variant, func(t *testing.T) {
-			p.run.forget()
-			p.release(variant)
-			err := p.up("catalog.0003_subtitle")
+			p.Run.Forget()
+			p.Release(variant)
+			err := p.Up("catalog.0003_subtitle")
 			if ship.KindOf(err) != ship.MigrationFailed {
 				t.Fatalf("got %v", err)
 			}
@@ -161,13 +162,13 @@ func TestAFailedMigrationSaysWhyAndWhere(t *testing.T) {
 					t.Errorf("%q does not say %q", err, part)
 				}
 			}
-			if state := p.observe("catalog.0003_subtitle"); state != c.state {
+			if state := p.Observe("catalog.0003_subtitle"); state != c.state {
 				t.Errorf("it is %s, want %s", state, c.state)
 			}
-			if got := p.hasColumn("catalog_product", "subtitle"); got != c.column {
+			if got := p.HasColumn("catalog_product", "subtitle"); got != c.column {
 				t.Errorf("the column is there: %v, want %v", got, c.column)
 			}
-			p.exec("ALTER TABLE catalog_product DROP COLUMN IF EXISTS subtitle")
+			p.Exec("ALTER TABLE catalog_product DROP COLUMN IF EXISTS subtitle")
 		})
 	}
 }
@@ -179,26 +180,26 @@ func TestA43AMigrationKilledInTheMiddleIsObservedAndNeverGuessed(t *testing.T) {
 			t.Parallel()
 			p := newProject(t)
 			p.upToDate()
-			p.release(variant)
-			m := p.migration(id)
+			p.Release(variant)
+			m := p.Migration(id)
 			done := make(chan error, 1)
-			go func() { done <- p.tool.Up(t.Context(), p.Project, m) }()
-			eventually(t, "the migration sleeps", func() bool {
+			go func() { done <- p.Tool.Up(t.Context(), p.Project, m) }()
+			migratetest.Eventually(t, "the migration sleeps", func() bool {
 				if variant == "slow" { // its ALTER TABLE holds a lock
-					return p.count("SELECT count(*) FROM pg_locks WHERE mode='AccessExclusiveLock' AND relation='catalog_product'::regclass") > 0
+					return p.Count("SELECT count(*) FROM pg_locks WHERE mode='AccessExclusiveLock' AND relation='catalog_product'::regclass") > 0
 				}
-				return p.hasColumn("catalog_product", "subtitle")
+				return p.HasColumn("catalog_product", "subtitle")
 			})
-			p.run.kill(t)
+			p.Run.Kill(t)
 			if err := <-done; err == nil {
 				t.Error("a killed migration is reported as applied")
 			}
-			p.run.resume("SHOP_SLOW_MIGRATION=0")
-			if state := p.observe(id); state != want {
+			p.Run.Resume("SHOP_SLOW_MIGRATION=0")
+			if state := p.Observe(id); state != want {
 				t.Errorf("it is %s, want %s", state, want)
 			}
-			err := p.tool.Up(t.Context(), p.Project, m)
-			if variant == "slow" && (err != nil || p.observe(id) != migrate.StateApplied) {
+			err := p.Tool.Up(t.Context(), p.Project, m)
+			if variant == "slow" && (err != nil || p.Observe(id) != migrate.StateApplied) {
 				t.Errorf("what did nothing is not begun again: %v", err)
 			}
 			if variant == "slow-nonatomic" && (err == nil || !strings.Contains(err.Error(), "was cut off going up and is now unknown: django_migrations has no row of it; it runs without a transaction")) {
@@ -214,20 +215,20 @@ func TestWhatIsDoneAndNotRecordedIsUnknown(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
-	p.exec("DELETE FROM django_migrations WHERE app='orders' AND name='0002_worker'")
-	if state := p.observe("orders.0002_worker"); state != migrate.StateUnknown {
+	p.Exec("DELETE FROM django_migrations WHERE app='orders' AND name='0002_worker'")
+	if state := p.Observe("orders.0002_worker"); state != migrate.StateUnknown {
 		t.Errorf("with tables and without a row it is %s", state)
 	}
-	p.exec("DROP TABLE orders_workerspan")
-	if state := p.observe("orders.0002_worker"); state != migrate.StateUnknown {
+	p.Exec("DROP TABLE orders_workerspan")
+	if state := p.Observe("orders.0002_worker"); state != migrate.StateUnknown {
 		t.Errorf("half there and without a row it is %s", state)
 	}
-	p.exec("ALTER TABLE orders_order DROP COLUMN processed_at, DROP COLUMN processed_by")
-	if state := p.observe("orders.0002_worker"); state != migrate.StateNotApplied {
+	p.Exec("ALTER TABLE orders_order DROP COLUMN processed_at, DROP COLUMN processed_by")
+	if state := p.Observe("orders.0002_worker"); state != migrate.StateNotApplied {
 		t.Errorf("without traces it is %s", state)
 	}
-	p.exec("INSERT INTO django_migrations (app, name, applied) VALUES ('orders', '0002_worker', now())")
-	if state := p.observe("orders.0002_worker"); state != migrate.StateUnknown {
+	p.Exec("INSERT INTO django_migrations (app, name, applied) VALUES ('orders', '0002_worker', now())")
+	if state := p.Observe("orders.0002_worker"); state != migrate.StateUnknown {
 		t.Errorf("undone and still recorded it is %s", state)
 	}
 }
@@ -236,8 +237,8 @@ func TestRowsWithoutAFileAreUnknown(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "additive")
 	p.upToDate()
-	p.release()
-	if l := p.list(); !slices.Equal(l.Unknown, []string{"catalog.0003_subtitle"}) || len(l.Problems) > 0 {
+	p.Release()
+	if l := p.List(); !slices.Equal(l.Unknown, []string{"catalog.0003_subtitle"}) || len(l.Problems) > 0 {
 		t.Errorf("unknown %v, problems %v", l.Unknown, l.Problems)
 	}
 }
@@ -251,34 +252,34 @@ func TestProblemsOfTheGraphAreSentences(t *testing.T) {
 		want    string
 	}{
 		"two heads": {
-			func() { p.release("two-heads") },
+			func() { p.Release("two-heads") },
 			"catalog has 2 migrations that nothing follows (0003_subtitle, 0003_weight): merge them",
 		},
 		"a history that cannot be": {func() {
-			p.exec("DELETE FROM django_migrations WHERE app='catalog' AND name='0001_initial'")
+			p.Exec("DELETE FROM django_migrations WHERE app='catalog' AND name='0001_initial'")
 		}, "catalog.0002_stock is applied before its dependency catalog.0001_initial"},
 		"a dependency that is not there": {func() {
-			p.write("catalog/migrations/0003_x.py", plain+"    dependencies = [('catalog', '0002_gone')]\n")
+			p.Write("catalog/migrations/0003_x.py", plain+"    dependencies = [('catalog', '0002_gone')]\n")
 		}, "Django cannot load the migrations: NodeNotFoundError"},
 		"a file that is no Python": {func() {
-			p.write("catalog/migrations/0003_x.py", plain+"    dependencies = [(\n")
+			p.Write("catalog/migrations/0003_x.py", plain+"    dependencies = [(\n")
 		}, "Django cannot load the migrations: SyntaxError"},
 		"a file of no installed app": {
-			func() { p.write("gone/migrations/0001_x.py", plain) },
+			func() { p.Write("gone/migrations/0001_x.py", plain) },
 			"Django does not load gone/migrations/0001_x.py",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p.release()
+			p.Release()
 			c.arrange()
-			l := p.list()
+			l := p.List()
 			if !slices.ContainsFunc(l.Problems, func(s string) bool { return strings.Contains(s, c.want) }) {
 				t.Errorf("problems %q lack %q", l.Problems, c.want)
 			}
 			if len(l.Migrations) == 0 {
 				t.Error("the list is empty")
 			}
-			p.exec(`INSERT INTO django_migrations (app, name, applied) SELECT 'catalog', '0001_initial', now()
+			p.Exec(`INSERT INTO django_migrations (app, name, applied) SELECT 'catalog', '0001_initial', now()
 				WHERE NOT EXISTS (SELECT FROM django_migrations WHERE app='catalog' AND name='0001_initial')`)
 		})
 	}
@@ -288,7 +289,7 @@ func TestListRefusesToLetAnOperationWrite(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
 	p.upToDate()
-	p.write("catalog/migrations/0003_sly.py", `from django.db import migrations
+	p.Write("catalog/migrations/0003_sly.py", `from django.db import migrations
 
 class Sly(migrations.RunSQL):
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
@@ -298,11 +299,11 @@ class Migration(migrations.Migration):
     dependencies = [("catalog", "0002_stock")]
     operations = [Sly("")]
 `)
-	m := p.migration("catalog.0003_sly")
+	m := p.Migration("catalog.0003_sly")
 	if len(m.Operations) != 2 || !strings.Contains(m.Operations[1], "SQL not shown: PermissionError") {
 		t.Errorf("operations %q", m.Operations)
 	}
-	if n := p.count("SELECT count(*) FROM catalog_product"); n != 3 {
+	if n := p.Count("SELECT count(*) FROM catalog_product"); n != 3 {
 		t.Errorf("%d products left of 3", n)
 	}
 }
@@ -326,16 +327,16 @@ class Migration(migrations.Migration):
         ], options={"ordering": ["id"]}),
     ]
 `
-	p.write("catalog/migrations/0001_squashed_0002_stock.py", squashed)
-	for _, m := range p.list().Migrations {
+	p.Write("catalog/migrations/0001_squashed_0002_stock.py", squashed)
+	for _, m := range p.List().Migrations {
 		if m.File == "" || m.ID == "orders.0002_worker" { // Django's own do not matter here
 			continue
 		}
-		if err := p.tool.Up(t.Context(), p.Project, m); err != nil {
+		if err := p.Tool.Up(t.Context(), p.Project, m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, m := range p.list().Migrations {
+	for _, m := range p.List().Migrations {
 		if strings.HasPrefix(m.ID, "catalog.") && !m.Applied {
 			t.Errorf("%s is not applied", m.ID)
 		}
@@ -345,10 +346,10 @@ class Migration(migrations.Migration):
 func TestAProjectThatPrintsOrCannotBeLoadedIsUnderstood(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
-	p.write("shop/settings.py", `print("hello from settings")`+"\n"+readFile(t, p.Dir+"/shop/settings.py"))
-	p.list()
-	p.write("shop/settings.py", "import no_such_module\n")
-	_, err := p.tool.List(t.Context(), p.Project)
+	p.Write("shop/settings.py", `print("hello from settings")`+"\n"+migratetest.ReadFile(t, p.Dir+"/shop/settings.py"))
+	p.List()
+	p.Write("shop/settings.py", "import no_such_module\n")
+	_, err := p.Tool.List(t.Context(), p.Project)
 	if err == nil || !strings.Contains(err.Error(), "ModuleNotFoundError: No module named 'no_such_module'") {
 		t.Errorf("got %v", err)
 	}
@@ -357,8 +358,8 @@ func TestAProjectThatPrintsOrCannotBeLoadedIsUnderstood(t *testing.T) {
 func TestADatabaseThatDoesNotAnswerIsUnreachable(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
-	p.run.vars = append(p.run.vars, "DATABASE_URL=postgres://nobody@127.0.0.1:1/none")
-	_, err := p.tool.List(t.Context(), p.Project)
+	p.Run.Resume("DATABASE_URL=postgres://nobody@127.0.0.1:1/none")
+	_, err := p.Tool.List(t.Context(), p.Project)
 	if ship.KindOf(err) != ship.Unreachable {
 		t.Errorf("got %v of kind %s", err, ship.KindOf(err))
 	}
@@ -368,21 +369,21 @@ func TestDjango3IsUnderstoodToo(t *testing.T) {
 	t.Parallel()
 	p := newProjectWith(t, []string{"Django==3.2.25", "psycopg2-binary==2.9.13", "whitenoise==6.2.0"})
 	p.upToDate()
-	p.release("additive")
-	m := p.migration("catalog.0003_subtitle")
+	p.Release("additive")
+	m := p.Migration("catalog.0003_subtitle")
 	if m.Applied || !m.Reversible || !m.Atomic || !strings.Contains(m.SQL, "ADD COLUMN") {
 		t.Errorf("%+v", m)
 	}
-	if err := p.tool.Up(t.Context(), p.Project, m); err != nil {
+	if err := p.Tool.Up(t.Context(), p.Project, m); err != nil {
 		t.Fatal(err)
 	}
-	if state := p.observe(m.ID); state != migrate.StateApplied {
+	if state := p.Observe(m.ID); state != migrate.StateApplied {
 		t.Errorf("it is %s", state)
 	}
-	if err := p.tool.Down(t.Context(), p.Project, m); err != nil {
+	if err := p.Tool.Down(t.Context(), p.Project, m); err != nil {
 		t.Fatal(err)
 	}
-	if p.hasColumn("catalog_product", "subtitle") {
+	if p.HasColumn("catalog_product", "subtitle") {
 		t.Error("the column is still there")
 	}
 }

@@ -4,20 +4,15 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/sqltext"
-)
-
-const (
-	maxFile  = 1 << 20
-	maxFiles = 20000
 )
 
 var (
@@ -47,8 +42,8 @@ func (t *Tool) Files(tree fs.FS) ([]ship.Migration, error) {
 			return nil
 		case path.Base(path.Dir(name)) != "migrations" || !d.Type().IsRegular() || !moduleName.MatchString(d.Name()):
 			return nil
-		case len(found) == maxFiles:
-			return ship.Errorf(ship.Invalid, "exclude folders of other projects from the release", "more than %d migrations", maxFiles)
+		case len(found) == migrate.MaxFiles:
+			return ship.Errorf(ship.Invalid, "exclude folders of other projects from the release", "more than %d migrations", migrate.MaxFiles)
 		}
 		f, ok, err := readMigration(tree, name)
 		if err != nil {
@@ -81,13 +76,13 @@ type file struct {
 }
 
 func readMigration(tree fs.FS, name string) (file, bool, error) {
-	text, err := read(tree, name)
+	text, err := migrate.ReadFile(tree, name)
 	if err != nil || !classLine.MatchString(text) {
 		return file{}, false, err
 	}
 	app := path.Dir(path.Dir(name))
 	label := path.Base(app)
-	if apps, err := read(tree, path.Join(app, "apps.py")); err == nil {
+	if apps, err := migrate.ReadFile(tree, path.Join(app, "apps.py")); err == nil {
 		if m := labelLine.FindStringSubmatch(apps); m != nil {
 			label = m[1]
 		}
@@ -116,74 +111,23 @@ func readMigration(tree fs.FS, name string) (file, bool, error) {
 	return f, true, nil
 }
 
-func read(tree fs.FS, name string) (string, error) {
-	f, err := tree.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > maxFile {
-		return "", ship.Errorf(ship.Invalid, "", "a migration of more than %d bytes", maxFile)
-	}
-	return string(text), nil
-}
-
-// order puts every migration after those it needs, as far as they are in the
-// tree, and otherwise keeps the order of IDs.
+// order puts every migration after those it needs and those that want to run
+// before it, and otherwise keeps the order of IDs.
 func order(found []file) ([]ship.Migration, error) {
 	slices.SortFunc(found, func(a, b file) int { return cmp.Compare(a.ID, b.ID) })
-	byID := make(map[string]int, len(found))
-	for i, f := range found {
-		if first, twice := byID[f.ID]; twice {
-			return nil, ship.Errorf(ship.Invalid, "exclude one of the folders from the release",
-				"migration %s is there twice: %s and %s", f.ID, found[first].File, f.File)
-		}
-		byID[f.ID] = i
-	}
-	needs := make([][]string, len(found))
-	for i, f := range found {
-		needs[i] = append(needs[i], f.Needs...)
+	earlier := map[string][]string{}
+	for _, f := range found {
 		for _, later := range f.before {
-			if j, ok := byID[later]; ok {
-				needs[j] = append(needs[j], f.ID)
-			}
+			earlier[later] = append(earlier[later], f.ID)
 		}
 	}
-	ordered := make([]ship.Migration, 0, len(found))
-	const ( // marks of the depth-first walk
-		fresh = iota
-		open
-		done
-	)
-	mark := make([]int, len(found))
-	var visit func(i int) error
-	visit = func(i int) error {
-		switch mark[i] {
-		case done:
-			return nil
-		case open:
-			return ship.Errorf(ship.Invalid, "python manage.py showmigrations --plan", "migration %s depends on itself", found[i].ID)
-		}
-		mark[i] = open
-		for _, need := range needs[i] {
-			if j, ok := byID[need]; ok {
-				if err := visit(j); err != nil {
-					return err
-				}
-			}
-		}
-		mark[i] = done
-		ordered = append(ordered, found[i].Migration)
-		return nil
+	all := make([]ship.Migration, len(found))
+	for i, f := range found {
+		all[i] = f.Migration
+		all[i].Needs = slices.Concat(f.Needs, earlier[f.ID])
 	}
-	for i := range found {
-		if err := visit(i); err != nil {
-			return nil, err
-		}
-	}
-	return ordered, nil
+	ordered, err := migrate.Order(all, migrate.OrderHints{
+		Twice: "exclude one of the folders from the release", Circle: "python manage.py showmigrations --plan",
+	})
+	return ordered, err
 }

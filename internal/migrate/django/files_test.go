@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/shiplock/shiplock/internal/migrate/migratetest"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -20,9 +21,9 @@ func ids(ms []ship.Migration) []string {
 
 func TestFilesAreReadInOrderOfDependency(t *testing.T) {
 	dir := t.TempDir()
-	copyTree(t, example, dir)
-	copyTree(t, example+"/variants/data", dir)
-	copyTree(t, example+"/variants/slow-nonatomic", dir)
+	migratetest.CopyTree(t, example, dir)
+	migratetest.CopyTree(t, example+"/variants/data", dir)
+	migratetest.CopyTree(t, example+"/variants/slow-nonatomic", dir)
 	if err := os.Remove(dir + "/catalog/migrations/0003_subtitle_weight.py"); err != nil {
 		t.Fatal(err)
 	}
