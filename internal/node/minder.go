@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/failpoint"
+	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -124,7 +125,7 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 		return
 	}
 	left := max(old.At.Add(old.Drain).Sub(failpoint.Now()), 0)
-	report, err := e.n.proxies.drain(ctx, e.id, old.Generation, left)
+	report, err := e.n.proxies.drain(ctx, e.id, old.Generation, proxy.Grace{Requests: left, Lasting: left})
 	if ctx.Err() != nil {
 		return
 	}

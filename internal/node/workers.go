@@ -182,7 +182,7 @@ func (p *proxies) gone(ctx context.Context, w *proxy.Control) bool {
 }
 
 // drain is [proxy.Proxy.Drain] at every worker.
-func (p *proxies) drain(ctx context.Context, id ship.EnvironmentID, generation string, within time.Duration) (proxy.DrainReport, error) {
+func (p *proxies) drain(ctx context.Context, id ship.EnvironmentID, generation string, grace proxy.Grace) (proxy.DrainReport, error) {
 	w, err := p.current(ctx)
 	if err != nil {
 		return proxy.DrainReport{}, err
@@ -192,7 +192,7 @@ func (p *proxies) drain(ctx context.Context, id ship.EnvironmentID, generation s
 	var wg sync.WaitGroup
 	for i, w := range all {
 		wg.Go(func() {
-			reports[i], errs[i] = w.Drain(ctx, id, generation, within)
+			reports[i], errs[i] = w.Drain(ctx, id, generation, grace)
 			if i > 0 && errs[i] != nil && p.gone(ctx, w) {
 				errs[i] = nil // its requests ended with it
 			}

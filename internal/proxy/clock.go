@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -145,5 +147,14 @@ func (w timedWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap lets http.ResponseController find Flush and Hijack.
+// Hijack gives the client's connection away, as one that can be ended.
+func (w timedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if s, ok := w.ex.stream.(*socket); ok && err == nil {
+		c = s.take(c)
+	}
+	return c, rw, err
+}
+
+// Unwrap lets http.ResponseController find Flush.
 func (w timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -104,8 +104,8 @@ func (c *Control) Traffic(ctx context.Context, q Query) (Traffic, error) {
 }
 
 // Drain is [Proxy.Drain] in the worker.
-func (c *Control) Drain(ctx context.Context, env ship.EnvironmentID, generation string, within time.Duration) (DrainReport, error) {
-	res, _, err := c.call(ctx, request{Call: callDrain, Environment: env, Generation: generation, Within: within}, nil)
+func (c *Control) Drain(ctx context.Context, env ship.EnvironmentID, generation string, g Grace) (DrainReport, error) {
+	res, _, err := c.call(ctx, request{Call: callDrain, Environment: env, Generation: generation, Grace: &g}, nil)
 	if res.Report == nil {
 		return DrainReport{}, err
 	}

@@ -16,52 +16,57 @@ const (
 )
 
 // Drain waits until the requests of a generation that is no longer active
-// have ended, and cuts those that are left when within is over: long-lived
-// ones are closed, others are answered 504 or broken off. After it returned
-// without an error the generation never sees another request, and its
-// connections are closed. A generation that is not known (of an earlier
-// worker, or long gone) is drained already. It fails when the generation is
-// the active one, or becomes it again meanwhile.
-func (p *Proxy) Drain(ctx context.Context, env ship.EnvironmentID, name string, within time.Duration) (DrainReport, error) {
+// have ended, and cuts those that are left when their grace is over: a request
+// is answered 504 or broken off. Long-lived ones are asked to end, evenly over
+// their own grace, where no message and no event is cut in two. After it
+// returned without an error the generation never sees another request but for
+// its assets, and its connections are closed. A generation that is not known
+// (of an earlier worker, or long gone) is drained already. It fails when the
+// generation takes requests, or does so again meanwhile.
+func (p *Proxy) Drain(ctx context.Context, env ship.EnvironmentID, name string, grace Grace) (DrainReport, error) {
 	p.mu.Lock()
 	g := p.generations[key{env, name}]
 	p.mu.Unlock()
 	if g == nil {
 		return DrainReport{}, nil
 	}
-	deadline := time.NewTimer(within)
-	defer deadline.Stop()
+	d := newDrain(time.Now(), grace)
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
-	stage := draining
 	for {
-		report, done, err := p.drainStep(g, stage)
+		report, done, err := p.drainStep(g, d, time.Now())
 		if done || err != nil {
 			return report, err
 		}
 		select {
 		case <-ctx.Done():
 			return report, ctx.Err()
-		case <-deadline.C:
-			if stage++; stage == cutting {
-				deadline.Reset(cutFor)
-			}
 		case <-tick.C:
 		}
 	}
 }
 
-// The stages of a drain.
-const (
-	draining = iota // requests may end by themselves
-	cutting         // they are cut
-	leaving         // what is left has no connection to an instance any more
-)
+// A drain is the times of one drain.
+type drain struct {
+	plain   time.Time // then requests are cut
+	lasting time.Time // then streams are cut
+	over    time.Time // what is left has no connection to an instance any more
+	usher   *usher
+}
 
-// drainStep looks once: it seals g when it is empty or the time is over, and
-// cuts what is still inside when the time is over. It is done when nothing of
-// g can reach an instance any more.
-func (p *Proxy) drainStep(g *generation, stage int) (DrainReport, bool, error) {
+func newDrain(now time.Time, g Grace) *drain {
+	d := &drain{plain: now.Add(g.Requests), lasting: now.Add(g.Lasting), usher: newUsher(now, g.Lasting)}
+	d.over = d.lasting.Add(cutFor)
+	if d.plain.After(d.lasting) {
+		d.over = d.plain.Add(cutFor)
+	}
+	return d
+}
+
+// drainStep looks once: it seals g when it is empty or its time is over, asks
+// the streams whose turn it is, and cuts what is inside longer than it may. It
+// is done when nothing of g can reach an instance any more.
+func (p *Proxy) drainStep(g *generation, d *drain, now time.Time) (DrainReport, bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if g.active {
@@ -70,34 +75,42 @@ func (p *Proxy) drainStep(g *generation, stage int) (DrainReport, bool, error) {
 	if g.report != nil {
 		return *g.report, true, nil
 	}
-	if stage > draining || g.busy() == 0 {
+	late, lateStreams := !now.Before(d.plain), !now.Before(d.lasting)
+	if late || g.busy() == 0 {
 		g.requests.seal()
 	}
-	if stage > draining && g.busy() > 0 {
+	d.usher.step(now, g)
+	if late || lateStreams {
+		g.cutOff(func(ex *exchange) bool {
+			if ex.protocol() == ship.HTTP {
+				return late
+			}
+			return lateStreams
+		})
+	}
+	if late && lateStreams && g.busy() > 0 {
 		g.cut()
 	}
 	report := g.drained()
-	if !g.requests.sealed.Load() || g.busy() > 0 && stage < leaving {
+	if !g.requests.sealed.Load() || g.busy() > 0 && now.Before(d.over) {
 		return report, false, nil
 	}
-	report.Cut += g.busy()
+	report.stuck()
 	g.transport.CloseIdleConnections()
 	g.report = &report
 	return report, true, nil
 }
 
-// drained reports how far the drain is; the caller holds Proxy.mu.
-func (g *generation) drained() DrainReport {
-	r := DrainReport{
-		InFlight: g.atSwap,
-		Cut:      g.tally.cut.Load() - g.cutBefore,
-		Lasting:  g.tally.cutLasting.Load() - g.cutLastingBefore,
+// stuck counts as cut what is writing to a client that does not read.
+func (r *DrainReport) stuck() {
+	for p, n := range r.Left {
+		e := r.Protocols[p]
+		e.Cut += n
+		r.Protocols[p] = e
+		r.Cut += n
+		if p != ship.HTTP {
+			r.Lasting += n
+		}
 	}
-	if !g.swapped.IsZero() {
-		r.Took = time.Since(g.swapped)
-	}
-	// Requests that the successor refused came in after the swap, and make the
-	// number at the swap the smaller one.
-	r.Drained = max(r.InFlight-r.Cut-g.busy(), 0)
-	return r
+	r.Left = nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/shiplock/shiplock/internal/ship"
 )
 
 // An exchange is one request on its way through the proxy.
@@ -25,8 +27,14 @@ type exchange struct {
 	tries int      // at instances of to
 	door  *door
 	probe bool
-	cuts  int64 // to.cuts at admission
 	clock *clock
+	stop  context.CancelFunc // ends the request to the instance
+
+	// Guarded by the roster it is in.
+	next, prev *exchange
+	wasCut     atomic.Bool                   // by a drain
+	speaks     atomic.Pointer[ship.Protocol] // nil is HTTP
+	stream     stream                        // set before speaks; nil for HTTP
 
 	// How it went.
 	status     int   // of the application's answer; 0 is none
@@ -52,13 +60,13 @@ func (ex *exchange) enter(env *environment, t *target, d *door) bool {
 		return false
 	}
 	ex.env, ex.to, ex.door, ex.probe = env, t, d, d == &t.probes
-	ex.cuts = t.cuts.Load()
 	if ex.probe {
 		ex.clock = startClock(&t.tally, limits{})
 		return true
 	}
 	env.clients.Observe(ex.client(), time.Now())
 	ex.clock = startClock(&t.tally, env.limits())
+	env.flow.admitted.Add(1)
 	return true
 }
 
@@ -71,7 +79,10 @@ func (ex *exchange) forward(w http.ResponseWriter) {
 			panic(broke)
 		}
 	}()
-	ctx := context.WithValue(ex.in.Context(), exchangeKey{}, ex)
+	ctx, stop := context.WithCancel(context.WithValue(ex.in.Context(), exchangeKey{}, ex))
+	defer stop()
+	ex.stop = stop
+	ex.to.roster.join(ex)
 	ex.proxy.forward.ServeHTTP(timedWriter{w, ex}, ex.in.WithContext(ctx))
 }
 
@@ -81,8 +92,10 @@ func (ex *exchange) end(broke bool) {
 	ex.count(broke)
 	if ex.lasting {
 		ex.to.tally.lasting.Add(-1)
+		ex.to.lastingOf(ex.protocol()).Add(-1)
 	}
 	ex.unpick()
+	ex.to.roster.leave(ex)
 	ex.door.leave()
 }
 
@@ -96,17 +109,19 @@ func (ex *exchange) count(broke bool) {
 		t.inARow.Store(0)
 	}
 	incomplete := broke || ex.failure != nil || ex.broken != nil
+	whole := ex.lasting && ex.stream.whole()
+	flow := &ex.env.flow.finished
 	switch {
-	case (incomplete || ex.lasting) && ex.cut():
+	case (incomplete || ex.lasting) && ex.cut() && !whole:
 		ex.clock.stop()
 		t.cut.Add(1)
-		if ex.lasting {
-			t.cutLasting.Add(1)
-		}
+		flow = &ex.env.flow.cut
 	case ex.aborted, broke && ex.broken == nil:
 		ex.clock.stop()
 		t.aborted.Add(1)
+		flow = &ex.env.flow.givenUp
 	case ex.failure != nil, ex.broken != nil:
+		flow = &ex.env.flow.lost
 		ex.failed(t, ex.cause())
 		if isRefusal(ex.failure) {
 			t.inARow.Add(1)
@@ -125,6 +140,8 @@ func (ex *exchange) count(broke bool) {
 		}
 		ex.clock.settle()
 	}
+	flow.Add(1)
+	ex.to.endings[rank(ex.protocol())].count(flow == &ex.env.flow.cut, whole)
 }
 
 // failed counts the exchange as an error of t, without a whole answer.
@@ -151,8 +168,8 @@ func (ex *exchange) cause() string {
 	return causeNone
 }
 
-// cut tells whether the exchange's connections were cut by a drain.
-func (ex *exchange) cut() bool { return ex.to.cuts.Load() != ex.cuts }
+// cut tells whether the exchange was cut by a drain.
+func (ex *exchange) cut() bool { return ex.wasCut.Load() }
 
 // clientGone tells whether the client went away or broke off its body. It says
 // so only while the exchange is under way: when it ends, the body is closed.

@@ -22,3 +22,26 @@ func HistogramOf(durations ...time.Duration) Histogram {
 	}
 	return r.read()
 }
+
+// Frames follows a WebSocket in tests.
+type Frames struct{ frames }
+
+// NewFrames returns one at the beginning of a stream.
+func NewFrames() *Frames { return &Frames{} }
+
+// Advance and Between are the scanner's own.
+func (f *Frames) Advance(p []byte) (edge, closing int) { return f.advance(p) }
+func (f *Frames) Between() bool                        { return f.between() }
+
+// EventEdge returns the last boundary of an event stream that comes in pieces.
+func EventEdge(pieces ...string) int {
+	var s eventScan
+	edge, at := -1, 0
+	for _, p := range append(pieces, "") {
+		if e := s.advance([]byte(p)); e >= 0 {
+			edge = at + e
+		}
+		at += len(p)
+	}
+	return edge
+}

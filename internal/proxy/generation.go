@@ -36,22 +36,23 @@ type generation struct {
 	transport *http.Transport
 	conns     connSet
 	tally     tally
+	roster    roster
+	lastings  [protocols]atomic.Int64 // in flight, by protocol; HTTP is the rest
+	endings   [protocols]ending
 
-	// cuts counts the times its connections were cut. A request that fails
-	// and finds another number than at its admission was cut by us.
-	cuts   atomic.Int64
+	cuts   atomic.Int64 // counts the times all of its connections were cut
 	logged atomic.Int64 // when a failure was logged last
 
 	// Guarded by Proxy.mu.
-	slot                        ship.Slot
-	active                      bool
-	listed                      bool // in the table in force
-	served                      bool // has ever been active
-	atSwap                      int64
-	cutBefore, cutLastingBefore int64 // of tally, at the swap
-	swapped                     time.Time
-	report                      *DrainReport // of the drain that ended
-	addresses                   map[string]*address
+	slot      ship.Slot
+	active    bool
+	listed    bool // in the table in force
+	served    bool // has ever been active
+	atSwap    baseline
+	swapped   time.Time
+	flow      *flow
+	report    *DrainReport // of the drain that ended
+	addresses map[string]*address
 }
 
 // An address is one instance of a generation.
@@ -106,8 +107,16 @@ func (g *generation) dial(ctx context.Context, network, addr string) (net.Conn, 
 	return tracked, nil
 }
 
-// cut breaks every connection to the instances, which ends every request.
+// cutOff ends the requests that are wanted.
+func (g *generation) cutOff(wanted func(*exchange) bool) {
+	for _, ex := range g.roster.all(wanted) {
+		ex.cutOff()
+	}
+}
+
+// cut ends every request, and breaks every connection to the instances.
 func (g *generation) cut() {
+	g.cutOff(func(*exchange) bool { return true })
 	g.cuts.Add(1)
 	g.conns.closeAll()
 }

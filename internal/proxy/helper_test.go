@@ -67,6 +67,9 @@ func (f *fixture) try(change func(*proxy.Environment)) error {
 	return f.proxy.SetTable(next)
 }
 
+// grace is the same for every protocol.
+func grace(d time.Duration) proxy.Grace { return proxy.Grace{Requests: d, Lasting: d} }
+
 func (f *fixture) shift(to ship.Slot) {
 	f.t.Helper()
 	f.apply(func(e *proxy.Environment) { e.Active = to })

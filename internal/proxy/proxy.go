@@ -108,20 +108,18 @@ func (p *Proxy) shutDoors(next *state) {
 			}
 			continue
 		}
-		p.retireGeneration(g)
+		p.retireGeneration(g, env)
 	}
 }
 
 // retireGeneration ends g's being active, and seals it when it left the table.
-func (p *Proxy) retireGeneration(g *generation) {
+func (p *Proxy) retireGeneration(g *generation, env *environment) {
 	g.requests.shut.Store(true)
 	g.probes.seal()
 	if g.active {
 		g.active = false
 		g.swapped = time.Now()
-		g.atSwap = g.requests.inside.Load() + g.probes.inside.Load()
-		g.cutBefore = g.tally.cut.Load()
-		g.cutLastingBefore = g.tally.cutLasting.Load()
+		g.atSwap = g.baseline(env)
 	}
 	if !g.listed {
 		g.requests.seal()
@@ -204,6 +202,7 @@ func (g *generation) status() GenerationStatus {
 		InFlight: inside,
 		Probes:   g.probes.inside.Load(),
 		Lasting:  g.tally.lasting.Load(),
+		Left:     g.left(),
 		Draining: gone && (!sealed || inside > 0),
 		Drained:  gone && sealed && g.busy() == 0,
 		Counters: g.tally.read(),

@@ -66,6 +66,7 @@ func (p *Proxy) Leave(ctx context.Context, g Grace) error {
 			cancel()
 		}
 	})
+	watch.Go(func() { p.usherAll(watching, time.Until(began.Add(g.Lasting))) })
 	for _, s := range servers {
 		wg.Go(func() {
 			if s.http.Shutdown(ctx) != nil {
@@ -79,9 +80,29 @@ func (p *Proxy) Leave(ctx context.Context, g Grace) error {
 	enough()
 	watch.Wait()
 	if left := p.cutAll(); left > 0 {
+		await(context.WithoutCancel(ctx), cutFor, p.idle) // farewells are on their way
 		return fmt.Errorf("retiring: %d requests were cut after %s", left, time.Since(began).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// usherAll asks the streams of every generation to end, evenly over a time. It
+// returns when ctx ends.
+func (p *Proxy) usherAll(ctx context.Context, within time.Duration) {
+	ushers := map[*generation]*usher{}
+	began := time.Now()
+	await(ctx, within, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		now := time.Now()
+		for _, g := range p.generations {
+			if ushers[g] == nil {
+				ushers[g] = newUsher(now, within-now.Sub(began))
+			}
+			ushers[g].step(now, g)
+		}
+		return false
+	})
 }
 
 // lasting returns how many WebSockets and event streams are open.

@@ -63,7 +63,7 @@ func TestASplitSharesTheRequestsInPercent(t *testing.T) {
 			t.Fatalf("at 0%% %q answered", got.body)
 		}
 	}
-	if _, err := f.proxy.Drain(t.Context(), shop, "g1", time.Second); err != nil {
+	if _, err := f.proxy.Drain(t.Context(), shop, "g1", grace(time.Second)); err != nil {
 		t.Errorf("the release that was withdrawn is not drained: %v", err)
 	}
 }
@@ -155,7 +155,7 @@ func TestSplitsThatChangeUnderLoadLoseNothing(t *testing.T) {
 			eventually(t, "requests go on", func() bool { return l.sent.Load() > before+4 })
 		}
 		f.apply(func(e *proxy.Environment) { e.Split, e.Active = nil, active.Other() })
-		if _, err := f.proxy.Drain(t.Context(), shop, string(active), 10*time.Second); err != nil {
+		if _, err := f.proxy.Drain(t.Context(), shop, string(active), grace(10*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		tills[active].closed.Store(true)

@@ -43,6 +43,7 @@ type environment struct {
 	previous *target // was active before, still in the table, may be draining
 	queue    *queue
 	clients  *analysis.Clients
+	flow     *flow
 }
 
 func (env *environment) limits() limits { return limits{env.SlowerThan, env.ComparedWith} }
@@ -149,7 +150,7 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 	if e.RetryAfter <= 0 {
 		e.RetryAfter = defaultRetryAfter
 	}
-	env := &environment{Environment: e, queue: &queue{}, clients: analysis.NewClients()}
+	env := &environment{Environment: e, queue: &queue{}, flow: &flow{}, clients: analysis.NewClients()}
 	byGeneration := map[string]*target{}
 	for slot, b := range e.Slots {
 		t := p.compileBackend(e.ID, b)
@@ -164,7 +165,7 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 	if old == nil {
 		return env
 	}
-	env.queue, env.clients = old.queue, old.clients
+	env.queue, env.flow, env.clients = old.queue, old.flow, old.clients
 	before := old.active
 	if before != nil && env.active != nil && before.generation == env.active.generation {
 		before = old.previous

@@ -58,9 +58,11 @@ type GenerationStatus struct {
 	InFlight int64     `json:"in_flight"`  // admitted and not ended, long-lived ones included
 	Probes   int64     `json:"probes"`     // health requests let through while others are not
 	Lasting  int64     `json:"long_lived"` // of InFlight: WebSocket and event streams
-	Draining bool      `json:"draining"`   // takes no new requests
-	Drained  bool      `json:"drained"`    // was draining and will never see another request
-	Counters Counters  `json:"counters"`
+	// Left is InFlight by protocol.
+	Left     map[ship.Protocol]int64 `json:"left,omitempty"`
+	Draining bool                    `json:"draining"` // takes no new requests
+	Drained  bool                    `json:"drained"`  // was draining and will never see another request
+	Counters Counters                `json:"counters"`
 }
 
 // Counters count the requests that ended. Requests counts neither what was cut
@@ -90,11 +92,18 @@ type Counters struct {
 }
 
 // A DrainReport counts what became of a generation's requests after it
-// stopped being the active one.
+// stopped being the active one. The fields are those of [ship.Receipt].
 type DrainReport struct {
-	InFlight int64         `json:"in_flight"` // at the swap
-	Drained  int64         `json:"drained"`   // ended by themselves
-	Cut      int64         `json:"cut"`       // ended by the deadline
-	Lasting  int64         `json:"lasting"`   // of Cut: WebSocket and event streams
-	Took     time.Duration `json:"took"`
+	InFlight  int64                         `json:"in_flight"`
+	Drained   int64                         `json:"drained"`
+	Cut       int64                         `json:"cut"`
+	Lasting   int64                         `json:"lasting"` // of Cut: WebSocket and event streams
+	Took      time.Duration                 `json:"took"`
+	Protocols map[ship.Protocol]ship.Ending `json:"protocols,omitempty"`
+	Left      map[ship.Protocol]int64       `json:"left,omitempty"` // while the drain goes on
+
+	Admitted int64 `json:"admitted"`
+	Finished int64 `json:"finished"`
+	Lost     int64 `json:"lost"`
+	GivenUp  int64 `json:"given_up"`
 }

@@ -1,5 +1,7 @@
 package proxy
 
+import "github.com/shiplock/shiplock/internal/ship"
+
 // Plus adds what two workers counted of the same generation.
 func (c Counters) Plus(o Counters) Counters {
 	c.Requests += o.Requests
@@ -40,7 +42,34 @@ func (r DrainReport) Plus(o DrainReport) DrainReport {
 	r.Cut += o.Cut
 	r.Lasting += o.Lasting
 	r.Took = max(r.Took, o.Took)
+	r.Admitted += o.Admitted
+	r.Finished += o.Finished
+	r.Lost += o.Lost
+	r.GivenUp += o.GivenUp
+	r.Protocols = plusEndings(r.Protocols, o.Protocols)
+	r.Left = plusLeft(r.Left, o.Left)
 	return r
+}
+
+func plusEndings(a, b map[ship.Protocol]ship.Ending) map[ship.Protocol]ship.Ending {
+	sum := map[ship.Protocol]ship.Ending{}
+	for _, m := range []map[ship.Protocol]ship.Ending{a, b} {
+		for p, e := range m {
+			s := sum[p]
+			sum[p] = ship.Ending{Drained: s.Drained + e.Drained, Closed: s.Closed + e.Closed, Cut: s.Cut + e.Cut}
+		}
+	}
+	return sum
+}
+
+func plusLeft(a, b map[ship.Protocol]int64) map[ship.Protocol]int64 {
+	sum := map[ship.Protocol]int64{}
+	for _, m := range []map[ship.Protocol]int64{a, b} {
+		for p, n := range m {
+			sum[p] += n
+		}
+	}
+	return sum
 }
 
 // plus adds what another worker knows of the same generation.
@@ -48,6 +77,7 @@ func (g GenerationStatus) plus(o GenerationStatus) GenerationStatus {
 	g.InFlight += o.InFlight
 	g.Probes += o.Probes
 	g.Lasting += o.Lasting
+	g.Left = plusLeft(g.Left, o.Left)
 	g.Draining = g.Draining || o.Draining
 	g.Drained = g.Drained && o.Drained
 	g.Counters = g.Counters.Plus(o.Counters)

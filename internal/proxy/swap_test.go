@@ -148,7 +148,7 @@ func TestHundredsOfSwapsUnderLoadLoseAndDoubleNothing(t *testing.T) {
 		before := l.sent.Load()
 		tills[to].closed.Store(false)
 		f.shift(to)
-		report, err := f.proxy.Drain(t.Context(), shop, string(from), 10*time.Second)
+		report, err := f.proxy.Drain(t.Context(), shop, string(from), grace(10*time.Second))
 		if err != nil {
 			t.Fatalf("swap %d: %v", n, err)
 		}
@@ -201,7 +201,7 @@ func TestARequestThatTheNewReleaseRefusesGoesToTheOldOne(t *testing.T) {
 	if c := f.generation("b1").Counters; c.Requests != 1 || c.Errors != 0 {
 		t.Errorf("the old release has %+v", c)
 	}
-	if _, err := f.proxy.Drain(t.Context(), shop, "b1", time.Second); err != nil {
+	if _, err := f.proxy.Drain(t.Context(), shop, "b1", grace(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.get("/"); got.status != 502 || !strings.Contains(got.body, "cannot be reached") {

@@ -10,7 +10,7 @@ import (
 // A tally is the counters of a generation while they are counted.
 type tally struct {
 	requests, errors, refused, inARow atomic.Int64
-	cut, cutLasting, aborted          atomic.Int64
+	cut, aborted                      atomic.Int64
 	replayed, lasting                 atomic.Int64
 	noAnswer, late, broken            atomic.Int64
 	timed, slow, slower               atomic.Int64

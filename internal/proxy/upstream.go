@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/shiplock/shiplock/internal/ship"
 )
 
 // maxTries bounds the instances of one generation that a request is tried at.
@@ -93,9 +95,10 @@ func (ex *exchange) fallBack() bool {
 	ex.failed(&ex.to.tally, causeRefused)
 	ex.to.tally.inARow.Add(1)
 	ex.unpick()
+	ex.to.roster.leave(ex)
 	ex.door.leave()
 	ex.to, ex.door, ex.fellBack, ex.tries = old, &old.requests, true, 0
-	ex.cuts = old.cuts.Load()
+	ex.to.roster.join(ex)
 	ex.clock = startClock(&old.tally, ex.env.limits())
 	return true
 }
@@ -109,20 +112,38 @@ func modifyResponse(res *http.Response) error {
 		res.Header.Set("X-Shiplock-Release", ex.to.release)
 	}
 	ex.env.split.keep(ex, res.Header)
-	upgraded := res.StatusCode == http.StatusSwitchingProtocols
-	if upgraded || isEventStream(res) {
-		ex.lasting = true
-		ex.clock.stop() // its length is the client's to say
-		ex.to.tally.lasting.Add(1)
-	}
-	if upgraded {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		ex.upgraded(res)
 		return nil
 	}
 	if ex.proxy.front.retiring.Load() {
 		res.Header.Set("Connection", "close")
 	}
+	if isEventStream(res) {
+		ex.clock.stop() // its length is the client's to say
+		body := &eventBody{ReadCloser: res.Body, ex: ex, plain: res.Header.Get("Content-Encoding") == ""}
+		res.Body = body
+		ex.last(ship.SSE, body)
+		return nil
+	}
 	res.Body = &watchedBody{res.Body, ex}
 	return nil
+}
+
+// upgraded follows a connection that changes its protocol.
+func (ex *exchange) upgraded(res *http.Response) {
+	ex.clock.stop()
+	body, ok := res.Body.(io.ReadWriteCloser)
+	if !ok {
+		return // httputil.ReverseProxy says so, and fails
+	}
+	s := newSocket(body, res.Header.Get("Upgrade"))
+	res.Body = s
+	speaks := ship.Upgrade
+	if s.websocket {
+		speaks = ship.WebSocket
+	}
+	ex.last(speaks, s)
 }
 
 func isEventStream(res *http.Response) bool {

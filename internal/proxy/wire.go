@@ -44,7 +44,7 @@ type request struct {
 	Environment ship.EnvironmentID `json:"environment,omitzero"`
 	Generation  string             `json:"generation,omitempty"`
 	Within      time.Duration      `json:"within,omitempty"`
-	Grace       *Grace             `json:"grace,omitempty"` // of a retirement; nil is one of Within
+	Grace       *Grace             `json:"grace,omitempty"` // of a drain or a retirement; nil is one of Within
 	Names       []string           `json:"names,omitempty"` // of the descriptors that travel with it
 	Traffic     *Query             `json:"traffic,omitempty"`
 }

@@ -209,7 +209,11 @@ func (w *worker) answer(ctx context.Context, c *net.UnixConn, req request, files
 	case callDrain:
 		ctx, stop := whileConnected(ctx, c)
 		defer stop()
-		report, err := w.proxy.Drain(ctx, req.Environment, req.Generation, req.Within)
+		grace := quick(req.Within)
+		if req.Grace != nil {
+			grace = *req.Grace
+		}
+		report, err := w.proxy.Drain(ctx, req.Environment, req.Generation, grace)
 		return response{Report: &report, Error: toWire(err)}, nil
 	case callTraffic:
 		if req.Traffic == nil {

@@ -299,7 +299,7 @@ func TestAWorkerDrainsAndListensByItsControlSocket(t *testing.T) {
 	if got := (&fixture{t: t, address: extra.Addr().String()}).get("/"); got.body != "new" {
 		t.Errorf("the added listener answered %d %q", got.status, got.body)
 	}
-	r, err := w.Drain(t.Context(), shop, "b1", 50*time.Millisecond)
+	r, err := w.Drain(t.Context(), shop, "b1", grace(50*time.Millisecond))
 	if err != nil || r.InFlight != 1 || r.Cut != 1 {
 		t.Errorf("drain: %+v, %v", r, err)
 	}
@@ -309,7 +309,7 @@ func TestAWorkerDrainsAndListensByItsControlSocket(t *testing.T) {
 	if err := w.SetTable(t.Context(), tableFor(1, "b1", "127.0.0.1:1")); ship.KindOf(err) != ship.Fenced {
 		t.Errorf("an older table over the socket: %v", err)
 	}
-	if _, err := w.Drain(t.Context(), shop, "g1", 0); ship.KindOf(err) != ship.Invalid || !strings.Contains(fmt.Sprint(err), "is active") {
+	if _, err := w.Drain(t.Context(), shop, "g1", grace(0)); ship.KindOf(err) != ship.Invalid || !strings.Contains(fmt.Sprint(err), "is active") {
 		t.Errorf("draining the active generation over the socket: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)

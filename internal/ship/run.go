@@ -101,7 +101,37 @@ type Receipt struct {
 	To       Slot          `json:"to"`
 	At       time.Time     `json:"at"`
 	InFlight int64         `json:"in_flight"` // on the old slot at the swap
-	Drained  int64         `json:"drained"`   // of those, ended by themselves
+	Drained  int64         `json:"drained"`   // of those, ended by themselves or where nothing was cut in two
 	Cut      int64         `json:"cut"`       // of those, cut at the deadline
 	Took     time.Duration `json:"took"`      // the drain
+
+	// Protocols are the requests that were in flight by what they spoke.
+	Protocols map[Protocol]Ending `json:"protocols,omitempty"`
+	// The rest counts the requests to either slot from the swap to the end of
+	// the drain, with those that were in flight at the swap.
+	Admitted int64 `json:"admitted"`
+	Finished int64 `json:"finished"` // they got a whole answer
+	Lost     int64 `json:"lost"`     // they got none, or not all of it, and were not cut
+	GivenUp  int64 `json:"given_up"` // the client went away
+}
+
+// A Protocol is what a request speaks.
+type Protocol string
+
+// The protocols that a drain treats each in its way.
+const (
+	HTTP      Protocol = "http"
+	WebSocket Protocol = "websocket"
+	SSE       Protocol = "sse"     // an event stream
+	Upgrade   Protocol = "upgrade" // any other protocol a connection was upgraded to
+)
+
+// AllProtocols returns every protocol, in the order in which they are told.
+func AllProtocols() []Protocol { return []Protocol{HTTP, WebSocket, SSE, Upgrade} }
+
+// An Ending counts how the requests of a protocol ended in a drain.
+type Ending struct {
+	Drained int64 `json:"drained"` // by themselves
+	Closed  int64 `json:"closed"`  // by us, between two messages, with a farewell
+	Cut     int64 `json:"cut"`     // by us, at the deadline
 }
