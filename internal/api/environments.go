@@ -209,24 +209,3 @@ func (s *server) resolveMigration(w http.ResponseWriter, r *http.Request) error 
 	}
 	return write(w, in)
 }
-
-func (s *server) migrateDown(w http.ResponseWriter, r *http.Request) error {
-	var in wire.Migrations
-	if err := read(r, &in); err != nil {
-		return err
-	}
-	rel, err := s.Store.Release(r.Context(), in.Environment.ID.App, in.Release)
-	if err != nil {
-		return err
-	}
-	st, err := s.statusOf(r.Context(), in.Environment)
-	if err != nil {
-		return err
-	}
-	taken, err := s.Engine.Down(r.Context(), ship.Request{Verb: "migrate down", Environment: in.Environment, Release: rel}, st.Release, in.Down)
-	if err != nil {
-		return err
-	}
-	in.Taken = taken
-	return write(w, in)
-}

@@ -59,7 +59,6 @@ func Handler(c Config) http.Handler {
 		"POST /v1/restores":           s.restore,
 		"POST /v1/migrations":         s.migrations,
 		"POST /v1/migrations/resolve": s.resolveMigration,
-		"POST /v1/migrations/down":    s.migrateDown,
 	} {
 		mux.HandleFunc(pattern, s.handle(h))
 	}

@@ -90,7 +90,7 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 // releases come from: what goes up is what was proven below.
 func (s *server) promoted(ctx context.Context, req ship.Request) error {
 	after := req.Environment.After
-	if after == "" || req.Verb == ship.VerbRollback {
+	if after == "" || req.Verb == ship.VerbRollback || req.Options.Down != "" {
 		return nil
 	}
 	below, err := s.Store.DeployedIn(ctx, ship.EnvironmentID{App: req.Environment.ID.App, Name: after})

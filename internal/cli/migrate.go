@@ -126,24 +126,28 @@ func (s *session) migratePlan() *cobra.Command {
 
 func (s *session) migrateUp() *cobra.Command {
 	var d deployFlags
+	var yes bool
 	c := &cobra.Command{
 		Use: "up [environment]", Short: "Apply the pending migrations the running release can live with, without deploying", Args: cobra.MaximumNArgs(1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
-				r.run.Verb = ship.VerbMigrate
-				return s.runAndFollow(ctx, cl, r.run, false)
+				r.run.Verb, r.run.Reason = ship.VerbMigrate, d.reason
+				return s.planAskAndFollow(ctx, cl, r.run, yes, "Apply them?", "shiplock migrate up "+r.run.Environment.ID.Name)
 			})
 		},
 	}
 	d.add(c, s)
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where rows or values would be lost")
+	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
 	return c
 }
 
 func (s *session) migrateDown() *cobra.Command {
-	var name string
+	var name, reason, skipBackup string
+	var yes bool
 	c := &cobra.Command{
 		Use: "down environment migration", Short: "Take an applied migration back, and those that build on it", Args: cobra.ExactArgs(2),
-		Long: "Take an applied migration back, and those that build on it, newest first. Everything is refused\nbefore the first step when one of them has no way down, or when the release that serves needs it.\nThe way down comes from the release that holds the migration.",
+		Long: "Take an applied migration back, and those that build on it, newest first. Everything is refused\nbefore the first step when one of them has no way down, or when the release that serves needs it.\nThe way down comes from the release that holds the migration. What would be lost is shown before\nit is asked for; a backup is taken first. It is a run like any other, in the history.",
 		RunE: func(c *cobra.Command, args []string) error {
 			file, env, err := s.environment(args[:1])
 			if err != nil {
@@ -154,16 +158,50 @@ func (s *session) migrateDown() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				m, err := cl.MigrateDown(ctx, wire.Migrations{Environment: env, Release: rel.Number, Down: args[1]})
-				if err != nil {
-					return err
+				in := wire.NewRun{
+					Verb: ship.VerbMigrate, Environment: env, Release: rel.Number, By: s.who(), Reason: reason,
+					Options: ship.Options{Down: args[1], SkipBackup: skipBackup},
 				}
-				return s.print(m, func(w io.Writer) { fmt.Fprintf(w, "taken down: %s\n", strings.Join(m.Taken, ", ")) })
+				return s.planAskAndFollow(ctx, cl, in, yes, "Take it back?", fmt.Sprintf("shiplock migrate down %s %s", args[0], args[1]))
 			})
 		},
 	}
 	c.Flags().StringVar(&name, "release", "", "with the files of this `release`")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	c.Flags().StringVar(&skipBackup, "skip-backup", "", "take it back without a backup, for this `reason`")
+	c.Flags().StringVar(&reason, "reason", "", "`why`, for the history")
 	return c
+}
+
+// planAskAndFollow shows what a run of verb migrate would do, asks where data
+// would be lost, and carries it out. A refusal is one before the first step.
+func (s *session) planAskAndFollow(ctx context.Context, cl *client.Client, in wire.NewRun, yes bool, question, command string) error {
+	p, err := cl.Plan(ctx, in)
+	if err != nil {
+		return err
+	}
+	if p.Refused != nil {
+		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: fmt.Errorf("refused: %s", p.Refused.Reason)}
+	}
+	losing := in.Options.Down != ""
+	for _, m := range p.Migrations {
+		losing = losing || !m.Exact
+		if !m.Exact && in.Options.Down == "" {
+			p.Notes = append(p.Notes, m.ID+" removes or changes rows or values: "+strings.Join(m.Findings, " "))
+		}
+	}
+	if losing {
+		for _, m := range p.Migrations {
+			fmt.Fprintf(s.err, "  %s\n", mask.Terminal(m.ID))
+		}
+		for _, n := range p.Notes {
+			fmt.Fprintf(s.err, " ! %s\n", mask.Terminal(n))
+		}
+		if !yes && !s.ask(question) {
+			return ship.Errorf(ship.Invalid, command+" --yes", "not confirmed, nothing was changed")
+		}
+	}
+	return s.runAndFollow(ctx, cl, in, false)
 }
 
 // holder returns the newest release that holds a migration.

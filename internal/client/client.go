@@ -293,11 +293,6 @@ func (c *Client) Migrations(ctx context.Context, m wire.Migrations) (wire.Migrat
 	return m, c.call(ctx, http.MethodPost, "/v1/migrations", m, &m)
 }
 
-// MigrateDown takes migrations back.
-func (c *Client) MigrateDown(ctx context.Context, m wire.Migrations) (wire.Migrations, error) {
-	return m, c.call(ctx, http.MethodPost, "/v1/migrations/down", m, &m)
-}
-
 // ResolveMigration records what became of a migration.
 func (c *Client) ResolveMigration(ctx context.Context, r wire.Resolve) error {
 	return c.call(ctx, http.MethodPost, "/v1/migrations/resolve", r, nil)

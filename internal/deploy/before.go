@@ -98,6 +98,9 @@ func inspect(ctx context.Context, w *work) (string, any, error) {
 	if facts.Listing == nil {
 		return "no migrations", nil, nil
 	}
+	if w.run.Request.Options.Down != "" {
+		return fmt.Sprintf("%d of %d migrations to take back", len(p.Migrations), len(facts.Listing.Migrations)), nil, nil
+	}
 	return fmt.Sprintf("%d of %d migrations pending", len(p.Migrations), len(facts.Listing.Migrations)), nil, nil
 }
 
@@ -129,6 +132,9 @@ func (w *work) facts(ctx context.Context) (plan.Facts, error) {
 		return f, fmt.Errorf("list migrations: %w", err)
 	}
 	f.Listing = l
+	if id := w.run.Request.Options.Down; id != "" {
+		f.Counted = w.count(ctx, l, id)
+	}
 	f.Unsettled, err = w.unsettled(ctx, f.Ledger, l.Migrations)
 	return f, err
 }

@@ -135,6 +135,8 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 
 func (w *work) success(r ship.Result) string {
 	switch {
+	case w.run.Request.Options.Down != "":
+		return fmt.Sprintf("%s is taken back in %s", names(w.run.Plan.Migrations), w.env())
 	case w.run.Request.Verb == ship.VerbMigrate:
 		return fmt.Sprintf("%s is migrated for v%d", w.env(), r.Candidate)
 	case r.Receipt != nil && w.run.Plan.From != nil:
@@ -160,7 +162,9 @@ func (w *work) schema(passed bool) ship.SchemaState {
 		w.journal = journal
 	}
 	var m migrateEvidence
-	w.evidence(plan.Migrate, &m)
+	if !w.evidence(plan.Migrate, &m) {
+		w.evidence(plan.Down, &m)
+	}
 	switch {
 	case len(m.Completed) > 0 && passed:
 		return ship.SchemaChanged

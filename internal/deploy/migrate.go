@@ -38,11 +38,7 @@ type migration struct {
 // begin takes the migration lock and lists what is there now.
 func (w *work) beginMigration(ctx context.Context) (*migration, func(), error) {
 	m := &migration{w: w}
-	for _, s := range w.run.Plan.Steps {
-		if s.Kind == plan.Migrate {
-			w.evidence(plan.Migrate, &m.found)
-		}
-	}
+	w.evidence(w.current.Kind, &m.found)
 	if err := w.params(&m.params); err != nil {
 		return nil, nil, err
 	}

@@ -33,6 +33,7 @@ var steps = map[string]stepKind{
 	plan.Hold:        {do: hold, undo: unhold},
 	plan.Maintenance: {do: maintenance, undo: unmaintenance},
 	plan.Migrate:     {do: doMigrate, undo: undoMigrate, uncancellable: true},
+	plan.Down:        {do: takeBack, uncancellable: true},
 	plan.Start:       {do: start},
 	plan.Health:      {do: healthy},
 	plan.Warmup:      {do: warmup},

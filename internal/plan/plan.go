@@ -23,7 +23,8 @@ type Facts struct {
 	Can          platform.Capabilities
 	Listing      *migrate.Listing // nil without migrations
 	Ledger       []ship.Record
-	Unsettled    []string // begun by another run, and nobody can tell how they ended
+	Unsettled    []string        // begun by another run, and nobody can tell how they ended
+	Counted      map[Loss]string // how much there is of what would be lost: "12 rows"
 }
 
 // The kinds of steps, which are also their names but for gates.
@@ -36,6 +37,7 @@ const (
 	Hold        = "hold"
 	Maintenance = "maintenance"
 	Migrate     = "migrate"
+	Down        = "down"
 	Start       = "start"
 	Health      = "health"
 	Warmup      = "warmup"
@@ -70,6 +72,9 @@ func Build(f Facts) ship.Plan {
 		Schema: ship.PlanSchema, Environment: env.ID, Verb: f.Request.Verb,
 		From: f.From, To: f.Request.Release, Steps: Opening(),
 		Settings: changes(f.FromSettings, &env),
+	}
+	if f.Request.Options.Down != "" {
+		return down(f, p)
 	}
 	if f.Listing != nil {
 		p.Migrations = pending(f.Listing)

@@ -54,6 +54,14 @@ func contract(f *plan.Facts) {
 	m.Phase, m.Exact, m.Findings = ship.Contract, true, []string{"drops column price, which the running release reads"}
 }
 
+// goDown asks for the second migration to be taken back.
+func goDown(f *plan.Facts) {
+	f.Request.Verb, f.Request.Options.Down = ship.VerbMigrate, "2_vat"
+	m := &f.Listing.Migrations[1]
+	m.Applied, m.Exact, m.SQL = true, true, "CREATE TABLE vat (id int); ALTER TABLE orders ADD COLUMN vat int;"
+	f.Counted = map[plan.Loss]string{{Migration: "2_vat", Table: "vat"}: "12 rows"}
+}
+
 func accept(route string) func(*plan.Facts) {
 	return func(f *plan.Facts) { contract(f); f.Request.Options.Accept = route }
 }
@@ -91,10 +99,38 @@ var cases = map[string]func(*plan.Facts){
 		f.Listing.Migrations[0].Checksum = "sha256:new"
 		f.Ledger = []ship.Record{{Migration: "1_init", Checksum: "sha256:old", Status: ship.RecordDone, Run: "d-5"}}
 	},
-	"dirty":                func(f *plan.Facts) { f.Listing.Dirty = "schema_migrations says version 2 is dirty" },
-	"no-backup-no-reason":  func(f *plan.Facts) { f.Request.Environment.Database.Backup = ship.Backup{Kind: "none"} },
-	"no-backup-by-choice":  func(f *plan.Facts) { f.Request.Options.SkipBackup = "empty database" },
-	"migrate-only":         func(f *plan.Facts) { f.Request.Verb = ship.VerbMigrate },
+	"dirty":               func(f *plan.Facts) { f.Listing.Dirty = "schema_migrations says version 2 is dirty" },
+	"no-backup-no-reason": func(f *plan.Facts) { f.Request.Environment.Database.Backup = ship.Backup{Kind: "none"} },
+	"no-backup-by-choice": func(f *plan.Facts) { f.Request.Options.SkipBackup = "empty database" },
+	"migrate-only":        func(f *plan.Facts) { f.Request.Verb = ship.VerbMigrate },
+	"down":                func(f *plan.Facts) { goDown(f) },
+	"down-has-no-way": func(f *plan.Facts) {
+		goDown(f)
+		f.Listing.Migrations[1].Reversible, f.Listing.Migrations[1].WhyNot = false, "no Down section"
+	},
+	"down-is-needed": func(f *plan.Facts) {
+		goDown(f)
+		f.From.Migrations = []ship.Migration{{ID: "2_vat"}}
+	},
+	"down-is-not-applied": func(f *plan.Facts) { goDown(f); f.Listing.Migrations[1].Applied = false },
+	"down-builds-on-it":   func(f *plan.Facts) { goDown(f); f.Listing.Unknown = []string{"3_more"} },
+	"contract-while-an-old-worker-runs": func(f *plan.Facts) {
+		contract(f)
+		f.Request.Verb = ship.VerbMigrate
+		f.From.Migrations = []ship.Migration{{ID: "2_vat"}}
+		f.Observed.Slots = map[ship.Slot]platform.SlotStatus{
+			ship.Blue:  {Release: *f.From, Instances: []platform.Instance{{Process: ship.Web, State: "running"}}},
+			ship.Green: {Release: ship.Release{Number: 7}, Instances: []platform.Instance{{Process: "worker", State: "backoff"}, {Process: ship.Web, State: "stopped"}}},
+		}
+	},
+	"contract-everything-is-new": func(f *plan.Facts) {
+		contract(f)
+		f.Request.Verb = ship.VerbMigrate
+		f.From.Migrations = []ship.Migration{{ID: "2_vat"}}
+		f.Observed.Slots = map[ship.Slot]platform.SlotStatus{
+			ship.Blue: {Release: *f.From, Instances: []platform.Instance{{Process: ship.Web, State: "running"}}},
+		}
+	},
 	"settings-that-change": func(f *plan.Facts) { old := f.Request.Environment; old.Drain = time.Minute; f.FromSettings = &old },
 }
 

@@ -125,6 +125,10 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 	if len(bad) == 0 || f.From == nil {
 		return "", nil
 	}
+	who := cannotLive(f, bad)
+	if who == "" {
+		return "", nil // everything that runs was made for the schema after them
+	}
 	accepted := f.Request.Options.Accept
 	why := bad[0].ID
 	if len(bad[0].Findings) > 0 {
@@ -134,12 +138,12 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 	switch {
 	case migratesOnly(f):
 		return "", &ship.Refusal{
-			Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+			Kind: ship.Refused, Reason: fmt.Sprintf("%s cannot live with %s", who, why),
 			Hint: fmt.Sprintf("shiplock deploy %s --accept maintenance", env),
 		}
 	case accepted == "":
 		return "", &ship.Refusal{
-			Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, cannot live with %s", f.From.Number, why),
+			Kind: ship.Refused, Reason: fmt.Sprintf("%s cannot live with %s", who, why),
 			Hint: fmt.Sprintf("make it compatible (expand now, contract later), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env),
 		}
 	case accepted == "hold" && !f.Can.Hold, accepted == "maintenance" && !f.Can.Maintenance:
@@ -150,6 +154,28 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 		return "maintenance", mustBeReversible(bad, env)
 	}
 	return "maintenance", nil
+}
+
+// cannotLive names what runs and was made for the schema before the given
+// migrations, or "": the release that serves, and every instance and worker
+// besides that has not ended.
+func cannotLive(f Facts, bad []ship.Migration) string {
+	live := needing(f, bad)
+	if f.From != nil && !carries(*f.From, bad) {
+		who := fmt.Sprintf("v%d, which serves,", f.From.Number)
+		if len(live) > 0 {
+			texts := make([]string, len(live))
+			for i, l := range live {
+				texts[i] = l.String()
+			}
+			who = fmt.Sprintf("v%d, which serves (%s),", f.From.Number, strings.Join(texts, "; "))
+		}
+		return who
+	}
+	if len(live) > 0 {
+		return fmt.Sprintf("%s (%s)", called(live[0].Release), live[0])
+	}
+	return ""
 }
 
 // mustBeReversible refuses a route that has no other way back than down steps.

@@ -28,6 +28,7 @@ type Options struct {
 	Accept       string `json:"accept,omitempty"`        // route for incompatible changes: "hold", "maintenance"
 	RevertSchema bool   `json:"revert_schema,omitempty"` // take completed expand migrations back too when the run fails
 	SkipBackup   string `json:"skip_backup,omitempty"`   // reason
+	Down         string `json:"down,omitempty"`          // with verb migrate: take migrations back until this one is gone
 }
 
 // A Run is one carrying-out of a plan in one environment.

@@ -14,7 +14,7 @@ type Plan struct {
 	From        *Release      `json:"from,omitempty"` // what serves now
 	To          Release       `json:"to"`
 	Steps       []Step        `json:"steps"`
-	Migrations  []Migration   `json:"migrations,omitempty"` // pending, in order, classified
+	Migrations  []Migration   `json:"migrations,omitempty"` // pending, in order, classified; going down, those to be taken back
 	Settings    []Change      `json:"settings,omitempty"`
 	Notes       []string      `json:"notes,omitempty"`
 	Refused     *Refusal      `json:"refused,omitempty"`

@@ -101,13 +101,11 @@ type Wrote struct {
 type Migrations struct {
 	Environment ship.Environment `json:"environment"`
 	Release     int              `json:"release"`
-	Down        string           `json:"down,omitempty"` // take back until this one is gone
 	Migrations  []ship.Migration `json:"migrations,omitempty"`
 	Unknown     []string         `json:"unknown,omitempty"` // applied, no file in the release
 	Dirty       string           `json:"dirty,omitempty"`
 	Problems    []string         `json:"problems,omitempty"`
 	Ledger      []ship.Record    `json:"ledger,omitempty"`
-	Taken       []string         `json:"taken,omitempty"` // what Down took back
 }
 
 // Resolve says what became of a migration nobody saw the end of.
