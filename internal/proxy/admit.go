@@ -8,27 +8,6 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// handler serves the requests of one listener.
-func (p *Proxy) handler(listener string) http.Handler {
-	return http.HandlerFunc(func(raw http.ResponseWriter, r *http.Request) {
-		w := newPacedWriter(raw, r)
-		ex := &exchange{proxy: p, listener: listener, in: r, id: requestID(r)}
-		if r.Method == http.MethodConnect {
-			p.refuse(w, r, ex.id, refusal{status: http.StatusMethodNotAllowed, text: "This server is not a forward proxy."})
-			return
-		}
-		if err := ex.bufferBody(); err != nil {
-			p.refuse(w, r, ex.id, refusal{status: http.StatusBadRequest, text: "The request's body ended before its announced length."})
-			return
-		}
-		if no := p.admit(ex); no != nil {
-			p.refuse(w, r, ex.id, *no)
-			return
-		}
-		ex.forward(w)
-	})
-}
-
 // admit lets ex in to the backend that is active, waiting while requests are
 // held. It takes no lock: what it read may be outdated, but then the door it
 // comes to is shut and a newer state is there to read.
@@ -39,7 +18,7 @@ func (p *Proxy) admit(ex *exchange) *refusal {
 		s := p.current.Load()
 		env := s.find(ex.listener, ex.in.Host)
 		if env == nil {
-			return &refusal{status: http.StatusNotFound, text: "No application answers for the host " + quoted(ex.in.Host) + " here."}
+			return nobody(ex.in.Host)
 		}
 		if env.Mode != ship.Serving && env.isProbe(ex.in) {
 			if ex.enter(env, env.active, &env.active.probes) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,9 @@ type exchange struct {
 	listener string
 	in       *http.Request
 	id       string
-	body     []byte // the whole body when buffered, for sending it again
+	client   netip.Addr // see clientAddress
+	sent     *pacedBody // nil without a body
+	body     []byte     // the whole of it when buffered, for sending it again
 
 	// Since admission.
 	env   *environment
@@ -37,14 +40,13 @@ type exchange struct {
 	stream     stream                        // set before speaks; nil for HTTP
 
 	// How it went.
-	status     int   // of the application's answer; 0 is none
-	lasting    bool  // WebSocket or event stream
-	broken     error // the application broke off its answer
-	failure    error // there was no answer
-	aborted    bool  // because the client went away
-	connected  bool
-	bodyBroken atomic.Bool
-	fellBack   bool // to is the generation that was active before
+	status    int   // of the application's answer; 0 is none
+	lasting   bool  // WebSocket or event stream
+	broken    error // the application broke off its answer
+	failure   error // there was no answer
+	aborted   bool  // because the client went away
+	connected bool
+	fellBack  bool // to is the generation that was active before
 }
 
 type exchangeKey struct{}
@@ -64,7 +66,7 @@ func (ex *exchange) enter(env *environment, t *target, d *door) bool {
 		ex.clock = startClock(&t.tally, limits{})
 		return true
 	}
-	env.clients.Observe(ex.client(), time.Now())
+	env.clients.Observe(ex.client, time.Now())
 	ex.clock = startClock(&t.tally, env.limits())
 	env.flow.admitted.Add(1)
 	return true
@@ -152,7 +154,7 @@ func (ex *exchange) failed(t *tally, cause string) {
 }
 
 // counts tells whether an error of the exchange's client counts.
-func (ex *exchange) counts() bool { return ex.env.clients.Count(ex.client(), time.Now()) }
+func (ex *exchange) counts() bool { return ex.env.clients.Count(ex.client, time.Now()) }
 
 // cause says why there was no whole answer.
 func (ex *exchange) cause() string {
@@ -174,5 +176,5 @@ func (ex *exchange) cut() bool { return ex.wasCut.Load() }
 // clientGone tells whether the client went away or broke off its body. It says
 // so only while the exchange is under way: when it ends, the body is closed.
 func (ex *exchange) clientGone() bool {
-	return ex.in.Context().Err() != nil || ex.bodyBroken.Load()
+	return ex.in.Context().Err() != nil || ex.sent.failed() != nil
 }

@@ -1,6 +1,13 @@
 package proxy
 
-import "time"
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/ship"
+)
 
 // A Door is a door for tests to enter from many goroutines.
 type Door struct{ door }
@@ -45,3 +52,44 @@ func EventEdge(pieces ...string) int {
 	}
 	return edge
 }
+
+// Impatient returns a change of a proxy that has clients keep up a hundred
+// times faster.
+func Impatient(p *Proxy) {
+	p.pace = pace{header: 100 * time.Millisecond, write: 600 * time.Millisecond, pause: 300 * time.Millisecond, grace: 300 * time.Millisecond, rate: 512}
+}
+
+// ClientAddress is clientAddress for networks as a table has them.
+func ClientAddress(r *http.Request, trusted ...string) netip.Addr {
+	return clientAddress(r, networks(trusted))
+}
+
+// A Limiter is a limiter whose clock is the test's.
+type Limiter struct{ l *limiter }
+
+// NewLimiter returns a Limiter.
+func NewLimiter(limit ship.RateLimit) Limiter { return Limiter{newLimiter(&limit, nil)} }
+
+// Take takes a token, or returns the time until there will be one.
+func (l Limiter) Take(client netip.Addr, now time.Time) time.Duration { return l.l.take(client, now) }
+
+// Clients returns how many clients it remembers.
+func (l Limiter) Clients() int { return len(l.l.clients) }
+
+// A Sentry is a sentry before a connection.
+type Sentry struct{ s sentry }
+
+// NewSentry returns a Sentry that reads from c.
+func NewSentry(c net.Conn) *Sentry { return &Sentry{sentry{Conn: c}} }
+
+// Read reads what the sentry lets through.
+func (s *Sentry) Read(p []byte) (int, error) { return s.s.Read(p) }
+
+// Between tells whether the sentry expects a new request next.
+func (s *Sentry) Between() bool { return s.s.at == atRequest && len(s.s.line) == 0 }
+
+// Ended tells whether the sentry ended the connection.
+func (s *Sentry) Ended() bool { return s.s.ended }
+
+// MaxClients is what a limiter remembers at most.
+const MaxClients = maxClients

@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-	maxStreams        = 250
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+	maxStreams     = 250
 
 	serveGrace = 10 * time.Second
 )
@@ -103,7 +102,7 @@ func (p *Proxy) newServer(name string) *http.Server {
 		Handler:           p.handler(name),
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: p.pace.header,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),

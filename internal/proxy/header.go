@@ -20,26 +20,68 @@ func rewrite(pr *httputil.ProxyRequest) {
 	// We decide nothing by the query, so it goes through as it came, also
 	// where Go cannot parse it.
 	out.URL.RawQuery = pr.In.URL.RawQuery
-	dropUntrusted(out.Header)
-	pr.SetXForwarded()
-	out.Header["X-Request-Id"] = []string{ex.id}
+	if upgradeOf(pr.In) == "" {
+		delete(out.Header, "Connection")
+		delete(out.Header, "Upgrade")
+	}
+	ex.setForwarded(out.Header)
 	hideIdempotencyKey(out.Header)
 	ex.env.split.hide(out)
 	ex.setBody(out)
 }
 
-// dropUntrusted removes what only a proxy may say. Names with an underscore
-// go because CGI and WSGI cannot tell them from names with a hyphen.
-func dropUntrusted(h http.Header) {
+// setForwarded has h say who asked for what, in the words of proxies. What the
+// request said before counts only where a trusted proxy said it.
+func (ex *exchange) setForwarded(h http.Header) {
+	peer := peerOf(ex.in)
+	trusted := trusts(ex.env.trusted, peer)
+	dropUntrusted(h, trusted)
+	h["X-Request-Id"] = []string{ex.id}
+	chain, host, proto := peer.String(), ex.in.Host, "http"
+	if ex.in.TLS != nil {
+		proto = "https"
+	}
+	if trusted {
+		said := ex.in.Header
+		if prior := said["X-Forwarded-For"]; len(prior) > 0 {
+			chain = strings.Join(prior, ", ") + ", " + chain
+		}
+		if prior := said.Get("X-Forwarded-Host"); prior != "" {
+			host = prior
+		}
+		if said.Get("X-Forwarded-Proto") == "https" {
+			proto = "https"
+		}
+		if prior, ok := said["Forwarded"]; ok {
+			h["Forwarded"] = prior
+		}
+	}
+	h["X-Forwarded-For"] = []string{chain}
+	h["X-Forwarded-Host"] = []string{host}
+	h["X-Forwarded-Proto"] = []string{proto}
+}
+
+// probeHeader marks the node's own requests to an instance.
+const probeHeader = "X-Shiplock-Probe"
+
+// dropUntrusted removes what only a proxy may say, unless one we trust said
+// it. Names with an underscore go in any case, because CGI and WSGI cannot tell
+// them from names with a hyphen.
+func dropUntrusted(h http.Header, trusted bool) {
 	for name := range h {
-		switch {
-		case strings.HasPrefix(name, "X-Forwarded-"), strings.IndexByte(name, '_') >= 0:
+		if strings.IndexByte(name, '_') >= 0 || name == probeHeader || !trusted && onlyProxies(name) {
 			delete(h, name)
 		}
 	}
-	for _, name := range []string{"Forwarded", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Request-Id", "X-Shiplock-Probe"} {
-		delete(h, name)
+}
+
+// onlyProxies tells whether name is a header by which proxies speak.
+func onlyProxies(name string) bool {
+	switch name {
+	case "Forwarded", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url":
+		return true
 	}
+	return strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // hideIdempotencyKey has http.Transport not see the header, which the
@@ -76,4 +118,30 @@ func harmless(id string) bool {
 		}
 	}
 	return true
+}
+
+// upgradeOf returns the protocol a client asks to switch to, or "". Not
+// passed on are HTTP/2, which a client would speak past us then, and an upgrade
+// of a request with a body, of which nobody can say where it ends.
+func upgradeOf(r *http.Request) string {
+	if len(r.Header["Upgrade"]) != 1 || r.ContentLength != 0 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || !hasToken(r.Header["Connection"], "upgrade") {
+		return ""
+	}
+	protocol := r.Header["Upgrade"][0]
+	if strings.ContainsAny(protocol, ", \t") || strings.HasPrefix(strings.ToLower(protocol), "h2") {
+		return ""
+	}
+	return protocol
+}
+
+// hasToken tells whether a header that is a list has an item.
+func hasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(item), token) {
+				return true
+			}
+		}
+	}
+	return false
 }

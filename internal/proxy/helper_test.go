@@ -26,10 +26,13 @@ type fixture struct {
 }
 
 // start serves a proxy that has one listener and the environment shop.
-func start(t *testing.T, slots map[ship.Slot]proxy.Backend) *fixture {
+func start(t *testing.T, slots map[ship.Slot]proxy.Backend, tune ...func(*proxy.Proxy)) *fixture {
 	t.Helper()
 	l := listen(t)
 	f := &fixture{t: t, proxy: proxy.New(proxy.Config{}), address: l.Addr().String()}
+	for _, change := range tune {
+		change(f.proxy)
+	}
 	f.table = proxy.Table{
 		Listeners:    []proxy.Listener{{Name: "main"}},
 		Environments: []proxy.Environment{{ID: shop, Listen: []string{"main"}, Active: ship.Blue, Slots: slots}},

@@ -24,6 +24,7 @@ type refusal struct {
 	title      string // default the status text
 	text       string // a sentence for the person who asked
 	retryAfter time.Duration
+	hangUp     bool // the connection ends: what comes on it is not wanted
 }
 
 const pageStyle = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-content:center;` +
@@ -67,7 +68,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, id string, no ref
 	if no.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(no.retryAfter.Seconds()))))
 	}
-	if p.front.retiring.Load() {
+	if no.hangUp || p.front.retiring.Load() {
 		h.Set("Connection", "close")
 	}
 	var body bytes.Buffer
@@ -106,4 +107,15 @@ func quoted(s string) string {
 		s = s[:100]
 	}
 	return strconv.QuoteToASCII(s)
+}
+
+// bytesText returns a number of bytes for people.
+func bytesText(n int64) string {
+	for _, unit := range []string{"bytes", "KB", "MB"} {
+		if n < 1<<10 || n%(1<<10) != 0 {
+			return strconv.FormatInt(n, 10) + " " + unit
+		}
+		n >>= 10
+	}
+	return strconv.FormatInt(n, 10) + " GB"
 }

@@ -21,6 +21,7 @@ type Proxy struct {
 	started time.Time
 	current atomic.Pointer[state]
 	forward *httputil.ReverseProxy
+	pace    pace
 	front   front
 	pages   pages
 
@@ -31,7 +32,7 @@ type Proxy struct {
 // New returns a Proxy with an empty table. It accepts connections only from
 // its first table on.
 func New(c Config) *Proxy {
-	p := &Proxy{log: c.Log, started: time.Now(), generations: map[key]*generation{}}
+	p := &Proxy{log: c.Log, pace: defaultPace(), started: time.Now(), generations: map[key]*generation{}}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -172,6 +173,7 @@ func (p *Proxy) Status() Status {
 			Waiting:     env.queue.waiting.Load(),
 			Held:        env.queue.held.Load(),
 			Overflowed:  env.queue.overflowed.Load(),
+			Limited:     env.limiter.sentAway(),
 			Generations: map[string]GenerationStatus{},
 		}
 		if env.active != nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -44,6 +45,8 @@ type environment struct {
 	queue    *queue
 	clients  *analysis.Clients
 	flow     *flow
+	trusted  []netip.Prefix
+	limiter  *limiter // nil limits nothing
 }
 
 func (env *environment) limits() limits { return limits{env.SlowerThan, env.ComparedWith} }
@@ -127,6 +130,11 @@ func check(e Environment) error {
 			}
 		}
 	}
+	for _, n := range e.Proxy.TrustedProxies {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			return ship.Errorf(ship.Invalid, "", "environment %s: trusted proxy: %w", e.ID, err)
+		}
+	}
 	if err := checkSplit(e); err != nil {
 		return err
 	}
@@ -150,7 +158,9 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 	if e.RetryAfter <= 0 {
 		e.RetryAfter = defaultRetryAfter
 	}
-	env := &environment{Environment: e, queue: &queue{}, flow: &flow{}, clients: analysis.NewClients()}
+	env := &environment{
+		Environment: e, queue: &queue{}, flow: &flow{}, clients: analysis.NewClients(), trusted: networks(e.Proxy.TrustedProxies),
+	}
 	byGeneration := map[string]*target{}
 	for slot, b := range e.Slots {
 		t := p.compileBackend(e.ID, b)
@@ -163,9 +173,11 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 		}
 	}
 	if old == nil {
+		env.limiter = newLimiter(e.Proxy.RateLimit, nil)
 		return env
 	}
 	env.queue, env.flow, env.clients = old.queue, old.flow, old.clients
+	env.limiter = newLimiter(e.Proxy.RateLimit, old.limiter)
 	before := old.active
 	if before != nil && env.active != nil && before.generation == env.active.generation {
 		before = old.previous

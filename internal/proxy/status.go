@@ -49,6 +49,7 @@ type EnvironmentStatus struct {
 	Waiting     int64                       `json:"waiting"`     // requests held now
 	Held        int64                       `json:"held"`        // requests ever held
 	Overflowed  int64                       `json:"overflowed"`  // requests sent away: queue full or waited too long
+	Limited     int64                       `json:"limited"`     // requests sent away by the rate limit, since it was set
 	Generations map[string]GenerationStatus `json:"generations"` // also those that left the table and are still busy
 }
 

@@ -23,7 +23,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if entry := l.proxy.current.Load().listeners[l.name]; entry != nil && entry.tls != nil {
 		return tls.Server(c, entry.tls), nil
 	}
-	return c, nil
+	return &sentry{Conn: c}, nil
 }
 
 // setTLS sets next up for the certificates of l, if it has any.

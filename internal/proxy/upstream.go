@@ -7,8 +7,8 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/ship"
@@ -17,7 +17,10 @@ import (
 // maxTries bounds the instances of one generation that a request is tried at.
 const maxTries = 2
 
-var errNoInstance = errors.New("no instance runs")
+var (
+	errNoInstance = errors.New("no instance runs")
+	errNotAsked   = errors.New("the application switched to a protocol that was not asked for")
+)
 
 // upstream is the round trip of an exchange to one of the instances.
 type upstream struct{}
@@ -106,13 +109,18 @@ func (ex *exchange) fallBack() bool {
 // modifyResponse notes how the application answered.
 func modifyResponse(res *http.Response) error {
 	ex := exchangeOf(res.Request.Context())
+	upgraded := res.StatusCode == http.StatusSwitchingProtocols
+	if upgraded && !strings.EqualFold(upgradeOf(ex.in), res.Header.Get("Upgrade")) {
+		return errNotAsked
+	}
 	ex.status = res.StatusCode
 	res.Header.Set("X-Request-Id", ex.id)
 	if ex.to.release != "" {
 		res.Header.Set("X-Shiplock-Release", ex.to.release)
 	}
 	ex.env.split.keep(ex, res.Header)
-	if res.StatusCode == http.StatusSwitchingProtocols {
+	ex.sent.answer()
+	if upgraded {
 		ex.upgraded(res)
 		return nil
 	}
@@ -172,7 +180,11 @@ func (p *Proxy) upstreamFailed(w http.ResponseWriter, out *http.Request, err err
 	ex.failure = err
 	if ex.clientGone() {
 		ex.aborted = true
-		w.WriteHeader(statusClientGone)
+		no := refusal{status: statusClientGone}
+		if told := ex.sent.refusal(); told != nil {
+			no = *told
+		}
+		p.refuse(w, ex.in, ex.id, no)
 		return
 	}
 	if ex.cut() {
@@ -187,58 +199,16 @@ func (p *Proxy) upstreamFailed(w http.ResponseWriter, out *http.Request, err err
 			"address", out.URL.Host, "request", ex.id, "error", err)
 	}
 	status, text := http.StatusBadGateway, "The application broke off the connection before it answered."
-	timeout := false
-	if ne, ok := errors.AsType[net.Error](err); ok {
-		timeout = ne.Timeout()
-	}
 	switch {
-	case timeout || errors.Is(err, context.DeadlineExceeded):
+	case isTimeout(err) || errors.Is(err, context.DeadlineExceeded):
 		status, text = http.StatusGatewayTimeout, "The application did not answer in time."
+	case errors.Is(err, errNotAsked):
+		text = "The application's answer is not one to this request."
 	case isRefusal(err):
 		text = "The application cannot be reached at the moment."
 	}
 	p.refuse(w, ex.in, ex.id, refusal{status: status, text: text})
 }
-
-// bufferBody reads a small body, so that the request can be sent again as
-// long as nothing of it was written, and so that a slow sender holds no
-// instance. Larger bodies and those of unknown length are streamed.
-func (ex *exchange) bufferBody() error {
-	n := ex.in.ContentLength
-	if n <= 0 || n > maxBuffered {
-		return nil
-	}
-	body := make([]byte, n)
-	if _, err := io.ReadFull(ex.in.Body, body); err != nil {
-		return err
-	}
-	ex.body = body
-	return nil
-}
-
-// maxBuffered is the size of the largest body that is buffered.
-const maxBuffered = 64 << 10
-
-// A streamedBody survives the transport's closing it after a failed dial: the
-// real one is closed when the exchange ends. It notes when the client breaks
-// off, which the transport reports like a fault of the application.
-type streamedBody struct {
-	io.Reader
-	ex *exchange
-}
-
-func (b streamedBody) Read(p []byte) (int, error) {
-	clock := b.ex.clock
-	clock.clientBegins()
-	defer clock.clientEnds()
-	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		b.ex.bodyBroken.Store(true)
-	}
-	return n, err
-}
-
-func (streamedBody) Close() error { return nil }
 
 func (ex *exchange) setBody(out *http.Request) {
 	switch {
@@ -247,6 +217,19 @@ func (ex *exchange) setBody(out *http.Request) {
 		out.Body, _ = out.GetBody()
 		out.Header.Del("Expect") // the body is here already
 	case out.Body != nil:
-		out.Body = streamedBody{out.Body, ex}
+		out.Body = timedBody{ex.sent, ex}
 	}
+}
+
+// A timedBody has the clock stand still while the client sends.
+type timedBody struct {
+	*pacedBody
+	ex *exchange
+}
+
+func (b timedBody) Read(p []byte) (int, error) {
+	clock := b.ex.clock
+	clock.clientBegins()
+	defer clock.clientEnds()
+	return b.pacedBody.Read(p)
 }
