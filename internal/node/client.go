@@ -109,6 +109,13 @@ func (c *Client) Observe(ctx context.Context, env ship.EnvironmentID) (platform.
 	return o, err
 }
 
+// Evidence implements platform.Witness.
+func (c *Client) Evidence(ctx context.Context, env ship.EnvironmentID, seconds int) (platform.Evidence, error) {
+	var ev platform.Evidence
+	err := c.call(ctx, http.MethodGet, envPath(env, "evidence")+"?seconds="+strconv.Itoa(seconds), nil, &ev)
+	return ev, err
+}
+
 // Upload implements platform.Platform.
 func (c *Client) Upload(ctx context.Context, a ship.Artifact, r io.Reader) error {
 	var have bool

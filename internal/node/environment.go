@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -30,6 +31,8 @@ type environment struct {
 	traffic   lock          // which slot is active, the mode, the workers
 	wake      chan struct{} // something the minder looks at has changed
 	alarm     chan struct{} // something bad happened that a guard looks at at once
+
+	guarding atomic.Pointer[guard] // of the last watch; nil before the first
 
 	mu      sync.Mutex
 	keepers map[string]*keeper // by instance id

@@ -69,7 +69,7 @@ func (e *environment) duties(ctx context.Context, s *envState, drain, guard *bac
 			soon(now.Add(time.Second))
 		}
 	}
-	if w := s.Watch; w != nil && w.Verdict.Outcome == ship.Wait {
+	if w := s.Watch; w.waits() {
 		// A guard sees by itself when it is not wanted any more. It is not cut
 		// off, because it may be giving traffic back.
 		guard.begin(ctx, fmt.Sprint(w.Run, w.Began.UnixNano()), func(ctx context.Context) { e.guard(ctx, *w) })
@@ -77,9 +77,10 @@ func (e *environment) duties(ctx context.Context, s *envState, drain, guard *bac
 	return next
 }
 
-// guards tells whether a watch may yet give traffic back to the slot.
+// guards tells whether a watch, or the person it called, may yet give traffic
+// back to the slot.
 func (e *envState) guards(slot ship.Slot) bool {
-	return e.Watch != nil && e.Watch.Verdict.Outcome == ship.Wait && e.Watch.Back == slot
+	return e.Watch != nil && e.Watch.Back == slot && (e.Watch.waits() || e.Watch.Held)
 }
 
 func (e *environment) complain(what string, err error) {

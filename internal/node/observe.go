@@ -26,7 +26,10 @@ func (e *environment) observe(ctx context.Context) platform.Observation {
 		o.Slots[name] = slot.status(traffic.Generations[slot.Generation], s.Old != nil && s.Old.Slot == name && !s.Old.Drained)
 	}
 	if w := s.Watch; w != nil {
-		o.Watch = &platform.WatchStatus{Run: w.Run, Verdict: w.Verdict, Until: w.Began.Add(w.Limits.For), Back: w.Shifted}
+		o.Watch = &platform.WatchStatus{
+			Run: w.Run, Verdict: e.standing(w), Began: w.Began, Until: w.Until, Back: w.Shifted,
+			Healthy: w.Healthy, Held: w.Held, Alert: w.Alert, After: w.After, Percent: 100 * s.share(),
+		}
 	}
 	if !s.Told.At.IsZero() {
 		o.Receipt = &s.Told

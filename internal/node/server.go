@@ -70,6 +70,7 @@ func (n *node) routes() http.Handler {
 			return nil, change(r.Context(), e, b)
 		})
 	}
+	env("GET "+base+"/evidence", evidenceRoute)
 	mux.HandleFunc("GET "+base+"/logs", n.logs)
 	return onlyUs(mux)
 }
@@ -103,6 +104,14 @@ func acquireRoute(r *http.Request, e *environment) (any, error) {
 		return nil, err
 	}
 	return e.n.acquire(e.id, c)
+}
+
+func evidenceRoute(r *http.Request, e *environment) (any, error) {
+	seconds, err := strconv.Atoi(r.URL.Query().Get("seconds"))
+	if err != nil || seconds < 0 {
+		return nil, ship.Errorf(ship.Invalid, "", "seconds is a number")
+	}
+	return e.evidence(r.Context(), seconds)
 }
 
 func prepareRoute(r *http.Request, e *environment) (any, error) {

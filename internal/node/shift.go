@@ -8,6 +8,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -27,11 +28,12 @@ func (e *environment) shift(ctx context.Context, f ship.Fence, s platform.Shift)
 		return err
 	}
 	defer unlock()
+	counted := e.n.proxies.status(ctx).Environments[e.id.String()]
 	err = e.change(func(now *envState) error {
 		if err := now.admit(f); err != nil {
 			return err
 		}
-		return now.moveTo(f.Run, s, failpoint.Now())
+		return now.moveTo(f.Run, s, counted, failpoint.Now())
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
@@ -47,33 +49,65 @@ func (e *environment) shift(ctx context.Context, f ship.Fence, s platform.Shift)
 	return e.switchWorkers()
 }
 
-// moveTo makes another slot the active one, in the state.
-func (e *envState) moveTo(run string, s platform.Shift, at time.Time) error {
+// moveTo makes another slot the active one, in the state, or begins with the
+// first of the stages that lead there. To move to the slot that is active ends
+// the stages that lead away from it.
+func (e *envState) moveTo(run string, s platform.Shift, counted proxy.EnvironmentStatus, at time.Time) error {
+	ended := fmt.Sprintf("the watch ended early: run %s shifted to slot %s", run, s.To)
 	if e.Active == s.To {
-		return errUnchanged
+		if e.Split == nil {
+			return errUnchanged
+		}
+		e.endWatch(ended)
+		e.endSplit(e.Watch.Drain, at)
+		return nil
 	}
 	if why, ok := e.Latched[run]; ok {
 		return ship.Errorf(ship.RolledBack, "shiplock logs, then deploy a mended release", "the release of run %s was taken back: %s", run, why)
+	}
+	if e.Split != nil && e.Split.To == s.To && e.Watch.Run == run {
+		return errUnchanged
 	}
 	to := e.Slots[s.To]
 	if to == nil || !to.Started {
 		return ship.Errorf(ship.Failed, "start it first", "nothing runs in slot %q of %s", s.To, e.ID)
 	}
-	if w := e.Watch; w != nil && w.Verdict.Outcome == ship.Wait {
-		w.Verdict = ship.Verdict{Outcome: ship.NoConclusion, Reason: fmt.Sprintf("the watch ended early: run %s shifted to slot %s", run, s.To)}
+	e.endWatch(ended)
+	e.Split = nil
+	from := e.slot(e.Active)
+	if from != nil && !from.Started {
+		from = nil
 	}
-	e.leave(s.To, s.Drain, at)
-	if e.Old != nil {
-		e.Old.Keep = at.Add(max(s.KeepOld, s.Watch.Longest()))
-	}
-	e.ActiveRun, e.WorkersOff = run, false
 	if s.Watch.For > 0 {
-		e.Watch = &watchState{Run: run, Slot: s.To, Limits: s.Watch, Began: at, Verdict: ship.Verdict{Outcome: ship.Wait, Reason: "the watch has begun"}}
-		if e.Old != nil {
-			e.Watch.Back = e.Old.Slot
+		e.Watch = newWatch(run, s, to, from, counted, at)
+		if from != nil {
+			e.Watch.Back = e.Active
 		}
 	}
+	if s.Watch.For > 0 && from != nil && len(s.Stages) > 0 {
+		e.Watch.Stages, e.Watch.Sticky = s.Stages, s.Sticky
+		e.enterStage(0, at)
+		return nil
+	}
+	e.take(run, s.To, s.Drain, max(s.KeepOld, s.Watch.Longest()), at)
 	return nil
+}
+
+// take makes to the active slot, and lets the one before stay warm for a while.
+func (e *envState) take(run string, to ship.Slot, drain, keep time.Duration, at time.Time) {
+	e.Split = nil
+	e.leave(to, drain, at)
+	if e.Old != nil {
+		e.Old.Keep = at.Add(keep)
+	}
+	e.ActiveRun, e.WorkersOff = run, false
+}
+
+// endWatch ends a watch that goes on without a conclusion.
+func (e *envState) endWatch(why string) {
+	if e.Watch.waits() {
+		e.Watch.Verdict = ship.Verdict{Outcome: ship.NoConclusion, Reason: why}
+	}
 }
 
 // leave makes to the active slot and lets the requests of the one before end.

@@ -242,8 +242,11 @@ func (e *envState) vacate(slot ship.Slot, why string) {
 	if e.Active == slot {
 		e.Active = ""
 	}
-	if w := e.Watch; w != nil && w.Verdict.Outcome == ship.Wait && (w.Slot == slot || w.Back == slot) {
-		w.Verdict = ship.Verdict{Outcome: ship.NoConclusion, Reason: fmt.Sprintf("the watch of slot %s ended early, because of slot %s: %s", w.Slot, slot, why)}
+	if w := e.Watch; w != nil && (w.Slot == slot || w.Back == slot) {
+		e.endWatch(fmt.Sprintf("the watch of slot %s ended early, because of slot %s: %s", w.Slot, slot, why))
+	}
+	if e.Split != nil && (e.Split.To == slot || e.Active == "") {
+		e.Split = nil
 	}
 	if e.Old != nil && e.Old.Slot == slot {
 		e.Old = nil

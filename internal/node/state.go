@@ -11,8 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/atomicfile"
 	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -42,6 +44,7 @@ type envState struct {
 	WorkersOff bool                     `json:"workers_off,omitempty"`
 
 	Mode  modeState    `json:"mode"`
+	Split *splitState  `json:"split,omitempty"`
 	Old   *oldState    `json:"old,omitempty"`
 	Watch *watchState  `json:"watch,omitempty"`
 	Told  ship.Receipt `json:"receipt,omitzero"`
@@ -104,16 +107,47 @@ type oldState struct {
 	Keep       time.Time     `json:"keep"` // until then it stays warm
 }
 
-// watchState is the guard of the last shift.
-type watchState struct {
-	Run     string       `json:"run"`
-	Slot    ship.Slot    `json:"slot"` // that is guarded
-	Back    ship.Slot    `json:"back"` // where traffic goes when it fails; "" when there is no way back
-	Limits  ship.Limits  `json:"limits"`
-	Began   time.Time    `json:"began"`
-	Verdict ship.Verdict `json:"verdict"`
-	Shifted bool         `json:"shifted"` // traffic was given back
+// splitState sends a share of the requests to a slot that is not the active
+// one.
+type splitState struct {
+	To      ship.Slot `json:"to"`
+	Percent float64   `json:"percent"`
+	Sticky  bool      `json:"sticky,omitempty"`
 }
+
+// watchState is the guard of the last shift, with all that it may do: it needs
+// nobody to go through the stages, to give traffic back, or to end.
+type watchState struct {
+	Run        string       `json:"run"`
+	Slot       ship.Slot    `json:"slot"` // that is guarded
+	Generation string       `json:"generation"`
+	Back       ship.Slot    `json:"back"` // where traffic goes when it fails; "" when there is no way back
+	Limits     ship.Limits  `json:"limits"`
+	Began      time.Time    `json:"began"`
+	Verdict    ship.Verdict `json:"verdict"`
+	Shifted    bool         `json:"shifted"` // traffic was given back
+
+	Stages  []ship.Stage  `json:"stages,omitempty"`
+	Stage   int           `json:"stage,omitempty"` // the one in force; len(Stages) when all are over
+	Since   time.Time     `json:"since"`           // of the stage
+	Sticky  bool          `json:"sticky,omitempty"`
+	Drain   time.Duration `json:"drain"`
+	KeepOld time.Duration `json:"keep_old"`
+
+	Config  analysis.Config           `json:"config"`
+	Base    map[string]proxy.Counters `json:"base,omitempty"` // what was counted before, by generation
+	Until   time.Time                 `json:"until"`
+	Healthy bool                      `json:"healthy,omitempty"`
+	Held    bool                      `json:"held,omitempty"`
+	Alert   string                    `json:"alert,omitempty"`
+	After   string                    `json:"after,omitempty"`
+}
+
+// staged tells whether the slot that is guarded does not get all requests yet.
+func (w *watchState) staged() bool { return w != nil && w.Stage < len(w.Stages) }
+
+// waits tells whether the watch goes on.
+func (w *watchState) waits() bool { return w != nil && w.Verdict.Outcome == ship.Wait }
 
 func (e *envState) slot(s ship.Slot) *slotState {
 	if e == nil || s == "" {

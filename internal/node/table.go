@@ -15,6 +15,9 @@ import (
 // for, so that it is let go by the end of the hold and not sent away by its own.
 const holdMargin = 2 * time.Second
 
+// stickyCookie keeps a client with the release it met in a stage.
+const stickyCookie = "shiplock-release"
+
 // tableOf is the state as the proxy has to know it. Certificates are asked of
 // certify.
 func tableOf(s *state, certify func(ship.Environment) (proxy.Certificate, error)) (proxy.Table, error) {
@@ -91,8 +94,21 @@ func (e *envState) entry(env ship.Environment) proxy.Environment {
 			p.Slots[slot] = proxy.Backend{Generation: s.Generation, Addresses: s.addresses(), Release: strconv.Itoa(s.Spec.Release.Number)}
 		}
 	}
+	if w := e.Watch; w.waits() {
+		b := w.Config.Bounds()
+		p.SlowerThan, p.ComparedWith = b.P95, b.Tau
+	}
+	if sp := e.Split; sp != nil {
+		p.Split = &proxy.Split{To: sp.To, Percent: sp.Percent}
+		if sp.Sticky {
+			p.Split.Cookie = stickyCookie
+		}
+	}
 	if _, ok := p.Slots[p.Active]; !ok {
-		p.Active = ""
+		p.Active, p.Split = "", nil
+	}
+	if sp := p.Split; sp != nil && p.Slots[sp.To].Generation == "" {
+		p.Split = nil
 	}
 	return p
 }

@@ -2,97 +2,233 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/failpoint"
-	"github.com/shiplock/shiplock/internal/health"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
 const (
-	sampleEvery  = 250 * time.Millisecond
-	defaultEvery = time.Second // between two health checks
+	lookEvery = time.Second // when nothing happens
+	// breath is the pause after each look, so that a release that only fails
+	// does not have the guard look at nothing else.
+	breath   = 5 * time.Millisecond
+	outOf    = 50 * time.Millisecond // the same, when it has looked often in a row
+	inARow   = 50
+	retryAct = 250 * time.Millisecond
 )
 
-// guard watches the slot that has just become active, and gives traffic back
-// when the evidence says so. It needs nobody but the node itself. It returns
-// when there is a verdict or ctx ends; after a crash it begins again with the
-// counters of the proxy, which lives on, and with new health checks.
+// A guard watches the slot that has just become active, or that gets a share
+// of the requests, and gives traffic back when the evidence says so. It needs
+// nobody but the node. What it has seen is in a file, so that the next node
+// goes on where this one ended.
+type guard struct {
+	e      *environment
+	w      watchState // as it was when the guard began
+	probes *prober
+
+	mu    sync.Mutex // for those who look on
+	seen  witness
+	judge *analysis.Evaluator
+	last  analysis.Judgement
+
+	news  int64     // seen of the worker
+	asked bool      // the old release was asked: what it answered is news, too
+	saved time.Time // when the evidence was written last
+}
+
+func newGuard(e *environment, w watchState) *guard {
+	g := &guard{e: e, w: w, probes: &prober{e: e, slot: w.Slot, back: w.Back}}
+	seen, err := e.readWitness()
+	if err != nil {
+		e.complain("the evidence of a watch could not be read, it begins again", err)
+	}
+	if err != nil || seen.Evaluator == nil || seen.Run != w.Run || !seen.Began.Equal(w.Began) {
+		seen = witness{Run: w.Run, Began: w.Began, Evaluator: analysis.New(w.Config), Counted: counting{}}
+	}
+	g.seen, g.judge = seen, seen.Evaluator
+	g.probes.resume(seen)
+	return g
+}
+
+// guard carries out a watch. It returns when there is a verdict, somebody else
+// ended the watch, or ctx ends.
 func (e *environment) guard(ctx context.Context, w watchState) {
 	ctx, cancel := context.WithCancel(ctx)
-	probes := &prober{e: e, slot: w.Slot}
+	g := newGuard(e, w)
+	e.guarding.Store(g)
 	var wg sync.WaitGroup
-	wg.Go(func() { probes.run(ctx) })
+	wg.Go(func() { g.probes.run(ctx) })
 	defer wg.Wait()
 	defer cancel()
+	g.run(ctx)
+	if ctx.Err() == nil {
+		g.aftermath(ctx)
+	}
+}
 
-	judge := analysis.NewPlain(w.Limits, w.Began)
-	traffic := counting{}
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	for {
-		s := e.now()
-		slot := s.slot(w.Slot)
-		if slot == nil || s.Watch == nil || !s.Watch.Began.Equal(w.Began) || s.Watch.Verdict.Outcome != ship.Wait {
-			return // somebody else ended it
-		}
-		c := traffic.add(e.n.proxies.statuses(ctx), e.id, slot.Generation)
-		v := judge.Observe(analysis.PlainSample{
-			At: failpoint.Now(), Requests: c.Requests, Errors: c.Errors, P95: c.Latency.Quantile(0.95),
-			Probes: probes.read(), Exits: slot.exitsSince(w.Began),
-		})
-		if ctx.Err() != nil {
+func (g *guard) run(ctx context.Context) {
+	defer g.save()
+	for row := 0; ; row++ {
+		t := g.look(ctx)
+		s := g.e.now()
+		slot := s.slot(g.w.Slot)
+		if slot == nil || !s.Watch.waits() || !s.Watch.Began.Equal(g.w.Began) || ctx.Err() != nil {
 			return
 		}
-		if v.Outcome != ship.Wait {
-			if err := e.conclude(ctx, w, v); err == nil || ctx.Err() != nil {
-				return
-			} else {
-				e.complain("a verdict was not carried out", err)
-			}
+		if t.News == g.news {
+			row = 0
 		}
-		select {
-		case <-ctx.Done():
+		g.news = t.News
+		j := g.observe(s, slot, t)
+		if j.Ask {
+			g.probes.ask(ctx, g.failing())
+			g.asked = true
+			continue
+		}
+		if g.act(ctx, s, j) || ctx.Err() != nil {
 			return
-		case <-tick.C:
-		case <-e.alarm:
+		}
+		if time.Since(g.saved) > saveEvery {
+			g.save()
+		}
+		if row < inARow {
+			pause(ctx, breath)
+		} else {
+			pause(ctx, outOf)
 		}
 	}
 }
 
-// conclude records the verdict and, when it is a failure, gives traffic back to
-// the old slot and latches the run. The new slot's instances stay for study.
-func (e *environment) conclude(ctx context.Context, w watchState, v ship.Verdict) error {
+// look returns the traffic as soon as there are news of it, something else
+// happened, or a second is over.
+func (g *guard) look(ctx context.Context) proxy.Traffic {
+	if g.asked {
+		g.asked = false
+		return g.e.n.proxies.look(ctx, proxy.Query{Environment: g.e.id, Generation: g.w.Generation})
+	}
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	q := proxy.Query{Environment: g.e.id, Generation: g.w.Generation, Seen: g.news, Within: lookEvery}
+	got := make(chan proxy.Traffic, 1)
+	go func() { got <- g.e.n.proxies.look(waiting, q) }()
+	select {
+	case t := <-got:
+		if t.PID == 0 { // there is no worker at the moment
+			pause(ctx, retryAct)
+		}
+		return t
+	case <-g.e.alarm:
+		stop()
+		<-got
+		q.Within = 0
+		return g.e.n.proxies.look(ctx, q)
+	}
+}
+
+// observe shows the evaluator all that is known.
+func (g *guard) observe(s *envState, slot *slotState, t proxy.Traffic) analysis.Judgement {
+	now := failpoint.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen.add(t, g.e.id)
+	fresh := g.seen.since(g.w.Base, g.w.Generation)
+	sample := analysis.Sample{At: now, New: counts(fresh), Share: s.share(), Crowd: t.Crowd}
+	if old := s.slot(g.w.Back); old != nil {
+		sample.Old = counts(g.seen.since(g.w.Base, old.Generation))
+	}
+	g.probes.measure(now, fresh.Requests)
+	sample.Probes, sample.Back, sample.Hard.Unready = g.probes.read(now)
+	sample.Hard.Exits = slot.exitsSince(g.w.Began)
+	sample.Hard.Refused = t.Environment.Generations[g.w.Generation].Counters.InARow
+	if len(t.Failures) > 0 {
+		g.seen.Failures = t.Failures
+	}
+	g.seen.Probes, g.seen.Back, g.seen.Good = sample.Probes, sample.Back, g.probes.good()
+	g.last = g.judge.Observe(sample)
+	return g.last
+}
+
+// act does what the judgement asks for. It tells whether the watch is over.
+func (g *guard) act(ctx context.Context, s *envState, j analysis.Judgement) bool {
+	if j.Ended() {
+		for {
+			err := g.e.conclude(ctx, g.w, j)
+			if err == nil || ctx.Err() != nil {
+				return true
+			}
+			g.e.complain("a verdict was not carried out", err)
+			pause(ctx, retryAct)
+		}
+	}
+	if err := g.e.remark(g.w.Began, j); err != nil {
+		g.e.complain("how a watch stands was not recorded", err)
+	}
+	if s.Watch.stageOver(j.Healthy, j.At) {
+		if err := g.e.nextStage(ctx, g.w.Began); err != nil {
+			g.e.complain("the next stage was not entered", err)
+		}
+	}
+	return false
+}
+
+// remark records what others have to know while the watch goes on.
+func (e *environment) remark(began time.Time, j analysis.Judgement) error {
+	w := e.now().Watch
+	if w.Healthy == j.Healthy && w.Alert == j.Alert && (w.Until.Equal(j.Until) || j.Until.IsZero()) {
+		return nil
+	}
+	err := e.change(func(s *envState) error {
+		if !s.Watch.waits() || !s.Watch.Began.Equal(began) {
+			return errUnchanged
+		}
+		s.Watch.Healthy, s.Watch.Alert = j.Healthy, j.Alert
+		if !j.Until.IsZero() {
+			s.Watch.Until = j.Until
+		}
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
+}
+
+// conclude records the verdict and does what it asks for: it gives traffic back
+// to the old slot and latches the run, or lets the new one have all of it. The
+// new slot's instances stay for study.
+func (e *environment) conclude(ctx context.Context, w watchState, j analysis.Judgement) error {
 	unlock, err := e.traffic.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	back := false
 	err = e.change(func(s *envState) error {
-		if s.Watch == nil || !s.Watch.Began.Equal(w.Began) {
+		if !s.Watch.waits() || !s.Watch.Began.Equal(w.Began) {
 			return errUnchanged
 		}
-		s.Watch.Verdict = v
-		if v.Outcome == ship.Fail {
-			back = s.giveBack(v.Reason, failpoint.Now())
-		}
+		s.conclude(j, failpoint.Now())
 		return nil
 	})
 	defer e.poke()
+	if errors.Is(err, errUnchanged) {
+		return nil // somebody else ended it
+	}
 	if err != nil {
 		return err
 	}
-	log := e.n.Log.With("environment", e.id.String(), "run", w.Run, "outcome", string(v.Outcome), "reason", v.Reason)
-	if !back {
+	now := e.now().Watch
+	log := e.n.Log.With("environment", e.id.String(), "run", w.Run, "outcome", string(now.Verdict.Outcome), "reason", now.Verdict.Reason)
+	if now.Shifted {
+		log.Error("the new release was taken back")
+	} else {
 		log.Info("the watch is over")
-		return nil
 	}
-	log.Error("the new release was taken back")
 	for {
 		err := e.n.proxies.apply(ctx)
 		if err == nil {
@@ -102,29 +238,49 @@ func (e *environment) conclude(ctx context.Context, w watchState, v ship.Verdict
 			return err // the next node applies what is recorded
 		}
 		e.complain("traffic was not given back yet", err)
-		pause(ctx, sampleEvery)
+		pause(ctx, retryAct)
 	}
 }
 
-// giveBack makes the old slot the active one again, in the state. It tells
+// conclude carries the judgement out, in the state.
+func (e *envState) conclude(j analysis.Judgement, at time.Time) {
+	w := e.Watch
+	w.Verdict, w.Healthy, w.Alert = j.Verdict(), j.Healthy, j.Alert
+	switch j.Action {
+	case analysis.RollBack:
+		if !e.giveBack(j.Reason, at) {
+			w.Verdict = ship.Verdict{Outcome: ship.NoConclusion, Reason: j.Reason + "; there is no old release to give traffic back to"}
+			w.Held, w.Alert = true, w.Verdict.Reason
+		}
+	case analysis.Hold:
+		w.Held = true
+	case analysis.Promote:
+		if w.staged() && e.Split != nil {
+			e.enterStage(len(w.Stages), at)
+		}
+	case analysis.Nothing: // an end always asks for something
+	}
+}
+
+// giveBack sends all requests to the old slot again, in the state. It tells
 // whether there was a way back.
 func (e *envState) giveBack(why string, at time.Time) bool {
 	w := e.Watch
 	old := e.slot(w.Back)
-	if e.Active != w.Slot || old == nil || !old.Started {
-		w.Verdict.Reason += "; there is no old release to give traffic back to"
+	if old == nil || !old.Started || e.Active != w.Slot && e.Split == nil {
 		return false
 	}
 	if e.Latched == nil {
 		e.Latched = map[string]string{}
 	}
 	e.Latched[w.Run] = why
-	drain := time.Minute
-	if e.Old != nil {
-		drain = e.Old.Drain
+	w.Shifted = true
+	if e.Split != nil {
+		e.endSplit(w.Drain, at)
+		return true
 	}
-	e.leave(w.Back, drain, at) // without a time to keep: it stays
-	e.ActiveRun, w.Shifted = w.Run, true
+	e.leave(w.Back, w.Drain, at) // without a time to keep: it stays
+	e.ActiveRun = w.Run
 	return true
 }
 
@@ -138,89 +294,4 @@ func (s *slotState) exitsSince(t time.Time) []string {
 		}
 	}
 	return exits
-}
-
-// counting adds up what a generation answered, over workers of the proxy that
-// each begin at zero, and of which two are alive during an upgrade.
-type counting map[time.Time]proxy.Counters // by the worker's start
-
-func (c counting) add(all []proxy.Status, id ship.EnvironmentID, generation string) proxy.Counters {
-	for _, s := range all {
-		c[s.Started] = s.Environments[id.String()].Generations[generation].Counters
-	}
-	var sum proxy.Counters
-	for _, one := range c {
-		sum = sum.Plus(one)
-	}
-	return sum
-}
-
-// A prober asks the instances of a slot for their health, beside the guard, so
-// that one that hangs does not keep the guard from looking at the rest.
-type prober struct {
-	e    *environment
-	slot ship.Slot
-
-	mu   sync.Mutex
-	seen analysis.Probes
-}
-
-func (p *prober) read() analysis.Probes {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.seen
-}
-
-func (p *prober) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		s := p.e.now().slot(p.slot)
-		if s == nil {
-			return
-		}
-		h := s.Spec.Environment.Health
-		if h.Path == "" {
-			return // nobody said what a good answer is
-		}
-		if h.Every <= 0 {
-			h.Every = defaultEvery
-		}
-		if h.Host == "" && len(s.Spec.Environment.Route.Hosts) > 0 {
-			h.Host = s.Spec.Environment.Route.Hosts[0]
-		}
-		p.round(ctx, s.addresses(), h)
-		pause(ctx, h.Every)
-	}
-}
-
-// round asks every instance once. The round is as good as its worst answer.
-func (p *prober) round(ctx context.Context, addresses []string, h ship.Health) {
-	results := make([]health.Result, len(addresses))
-	var wg sync.WaitGroup
-	for i, a := range addresses {
-		wg.Go(func() {
-			results[i] = health.Probe(ctx, health.Target{Address: a, Path: h.Path, Host: h.Host, Timeout: h.Timeout})
-		})
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return // an answer that nobody waited for says nothing
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	bad := ""
-	for _, r := range results {
-		p.seen.Sent++
-		if r.OK {
-			p.seen.Healthy++
-		} else {
-			bad = r.Explain
-		}
-	}
-	if bad == "" {
-		p.seen.Failing = 0
-		return
-	}
-	p.seen.Failing++
-	p.seen.Last = bad
-	p.e.raise() // it may be the one too many
 }

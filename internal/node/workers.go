@@ -239,6 +239,29 @@ func (p *proxies) status(ctx context.Context) proxy.Status {
 	return sum
 }
 
+// look returns the traffic of an environment as the worker that serves knows
+// it, with what those it relieved have counted. Without a worker it is empty.
+func (p *proxies) look(ctx context.Context, q proxy.Query) proxy.Traffic {
+	p.mu.Lock()
+	w := p.worker
+	p.mu.Unlock()
+	if w == nil {
+		return proxy.Traffic{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.Within+askWithin)
+	defer cancel()
+	t, err := w.Traffic(ctx, q)
+	if err != nil {
+		return proxy.Traffic{}
+	}
+	for _, old := range p.leavers() {
+		if s, err := old.Status(ctx); err == nil {
+			t.Others = append(t.Others, s)
+		}
+	}
+	return t
+}
+
 // retire ends every worker, letting requests under way end for a moment.
 func (p *proxies) retire(ctx context.Context) {
 	p.mu.Lock()

@@ -5,6 +5,7 @@ package platform
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"time"
 
@@ -117,6 +118,15 @@ type Shift struct {
 	// same run are refused with kind RolledBack.
 	Watch   ship.Limits   `json:"watch"`
 	KeepOld time.Duration `json:"keep_old"` // then the old slot is stopped
+	// Stages, with a Watch, are the shares of the requests the new slot gets
+	// before it gets all. The platform goes through them by itself, and has
+	// begun with the first one when Shift returns; the old slot is the active
+	// one until the last is over.
+	Stages []ship.Stage `json:"stages,omitempty"`
+	Sticky bool         `json:"sticky,omitempty"` // clients stay with the release they met
+	// NoWayBack says why the platform must not shift back by itself, "" when it
+	// may: evidence against the release is told then, and nothing is done.
+	NoWayBack string `json:"no_way_back,omitempty"`
 }
 
 // A ModeChange asks for another treatment of requests.
@@ -189,6 +199,36 @@ type Instance struct {
 type WatchStatus struct {
 	Run     string       `json:"run"`
 	Verdict ship.Verdict `json:"verdict"` // Wait while it lasts
+	Began   time.Time    `json:"began"`
 	Until   time.Time    `json:"until"`
-	Back    bool         `json:"back"` // traffic was given back to the old slot
+	Back    bool         `json:"back"`              // traffic was given back to the old slot
+	Percent float64      `json:"percent,omitempty"` // of the requests that the new slot gets, while it does not get all
+	Healthy bool         `json:"healthy,omitempty"` // health is proven, and the watch may still go on
+	Held    bool         `json:"held,omitempty"`    // the release stays where it is, and a person has to decide
+	Alert   string       `json:"alert,omitempty"`   // what a person has to hear though the watch goes on
+	// After says how the old release did once traffic was given back.
+	After string `json:"after,omitempty"`
+}
+
+// A Witness is a platform that can show what its guard has seen.
+type Witness interface {
+	// Evidence returns what is known of the traffic of the last seconds, and
+	// what the guard of the last swap judged by.
+	Evidence(ctx context.Context, env ship.EnvironmentID, seconds int) (Evidence, error)
+}
+
+// Evidence is what a guard has seen.
+type Evidence struct {
+	Run    string                       `json:"run,omitempty"`    // whose swap is or was guarded
+	Judged json.RawMessage              `json:"judged,omitempty"` // analysis.Evidence; nil when nothing was guarded
+	Slots  map[ship.Slot][]TrafficCount `json:"slots"`            // by second, oldest first
+}
+
+// A TrafficCount is what a slot had to do within one second.
+type TrafficCount struct {
+	At       time.Time     `json:"at"`
+	Requests int64         `json:"requests"`
+	Errors   int64         `json:"errors"`
+	Slow     int64         `json:"slow"`
+	Mean     time.Duration `json:"mean"`
 }

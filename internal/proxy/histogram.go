@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/shiplock/shiplock/internal/analysis"
 )
 
 // buckets is enough for any number of microseconds: eight to each power of two.
@@ -83,4 +85,15 @@ func (r *recorder) read() Histogram {
 		}
 	}
 	return h[:last]
+}
+
+// Buckets returns what h holds, by the upper edges of its buckets.
+func (h Histogram) Buckets() []analysis.Bucket {
+	var all []analysis.Bucket
+	for i, n := range h {
+		if n > 0 {
+			all = append(all, analysis.Bucket{Upper: upperEdge(i), N: n})
+		}
+	}
+	return all
 }

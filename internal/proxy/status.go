@@ -38,6 +38,9 @@ type Traffic struct {
 	Crowd       analysis.Crowd      `json:"crowd"`
 	Failures    []Failure           `json:"failures,omitempty"` // of the generation: the first ones and the last ones
 	Seconds     map[string][]Second `json:"seconds,omitempty"`  // by generation, oldest first
+	// Others are the statuses of the workers that were relieved. A worker
+	// leaves it empty: whoever knows them fills it in.
+	Others []Status `json:"-"`
 }
 
 // An EnvironmentStatus is the traffic of one environment.

@@ -120,3 +120,25 @@ func (e EnvironmentStatus) plus(o EnvironmentStatus) EnvironmentStatus {
 	e.Generations = all
 	return e
 }
+
+// Since returns what c counted after the earlier state o.
+func (c Counters) Since(o Counters) Counters {
+	c.Requests -= o.Requests
+	c.Errors -= o.Errors
+	c.Counted -= o.Counted
+	c.NoAnswer -= o.NoAnswer
+	c.Late -= o.Late
+	c.Broken -= o.Broken
+	c.Refused -= o.Refused
+	c.Cut -= o.Cut
+	c.Aborted -= o.Aborted
+	c.Replayed -= o.Replayed
+	c.Timed -= o.Timed
+	c.Slow -= o.Slow
+	c.Slower -= o.Slower
+	for i, n := range o.Classes {
+		c.Classes[i] -= n
+	}
+	c.Latency = c.Latency.Since(o.Latency)
+	return c
+}

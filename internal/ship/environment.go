@@ -26,6 +26,8 @@ type Environment struct {
 	Gates    []Gate           `json:"gates,omitempty"`
 	Notify   []Notify         `json:"notify,omitempty"`
 	Watch    Limits           `json:"watch"`
+	Stages   []Stage          `json:"stages,omitempty"` // before all requests; none is at once
+	Sticky   bool             `json:"sticky,omitempty"` // clients stay with the release they met in a stage
 	KeepOld  time.Duration    `json:"keep_old"` // the old slot stays warm for so long after the swap
 	Drain    time.Duration    `json:"drain"`    // requests under way get so long to end
 	Hold     time.Duration    `json:"hold"`     // requests wait at the proxy no longer than this

@@ -125,6 +125,13 @@ const (
 	RollBackAnyway OnInconclusive = "rollback" // the old release gets the traffic back
 )
 
+// A Stage is a share of the requests that a new release gets before it gets all
+// of them.
+type Stage struct {
+	Percent float64       `json:"percent"`
+	For     time.Duration `json:"for"` // one that is proven healthy goes on earlier
+}
+
 // An Outcome is the result of asking for a judgement.
 type Outcome string
 
