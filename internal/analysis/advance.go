@@ -178,7 +178,7 @@ func (e *Evaluator) stage(last, s Sample) {
 		return
 	}
 	for _, k := range []kind{errorsKind, slowKind} {
-		if e.runs(k) && e.st.Streams[k].log() >= e.line(k) {
+		if e.runs(k) && e.log(k) >= e.line(k) {
 			e.reset()
 			return
 		}

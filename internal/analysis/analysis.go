@@ -133,7 +133,7 @@ type Judgement struct {
 }
 
 // Ended tells that the watch is over.
-func (j Judgement) Ended() bool { return j.Outcome != ship.Wait }
+func (j Judgement) Ended() bool { return j.Outcome != ship.Wait && j.Outcome != "" }
 
 // Verdict returns the judgement as others know it.
 func (j Judgement) Verdict() ship.Verdict {

@@ -65,7 +65,6 @@ func (e *Evaluator) atTheEnd(j Judgement, s Sample) Judgement {
 	j.Until = until
 	proven := e.proven(s)
 	if s.At.Before(until) && !(e.st.Longer && proven && j.Healthy) {
-		j.Reason = e.soFar(s) + "; " + e.outlook(j, s) + "; " + until.Sub(s.At).Round(time.Second).String() + " left"
 		return j
 	}
 	if proven {
@@ -78,6 +77,7 @@ func (e *Evaluator) atTheEnd(j Judgement, s Sample) Judgement {
 
 // inconclusive does what the limits want of a watch that ended without proof.
 func (e *Evaluator) inconclusive(j Judgement, s Sample) Judgement {
+	j.More = e.more(s)
 	why := fmt.Sprintf("not proven in %s: %s; %s", brief(s.At.Sub(e.cfg.Began)), e.soFar(s), e.outlook(j, s))
 	policy := e.cfg.Limits.OnInconclusive
 	if policy == "" || policy == ship.Extend {

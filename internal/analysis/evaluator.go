@@ -106,6 +106,16 @@ func (e *Evaluator) UnmarshalJSON(data []byte) error {
 // Observe takes a sample and says what it thinks. Once it has ended, the
 // judgement stays what it was.
 func (e *Evaluator) Observe(s Sample) Judgement {
+	j := e.Look(s)
+	if j.Outcome == ship.Wait && j.Reason == "" {
+		j.More = e.more(e.st.Last)
+		j.Reason = e.soFar(e.st.Last) + "; " + e.outlook(j, e.st.Last) + "; " + j.Until.Sub(j.At).Round(time.Second).String() + " left"
+	}
+	return j
+}
+
+// Look is Observe without words while there is nothing to say.
+func (e *Evaluator) Look(s Sample) Judgement {
 	if e.st.Ended != nil {
 		return *e.st.Ended
 	}
@@ -138,6 +148,16 @@ func (e *Evaluator) line(k kind) float64 {
 		line += math.Ln2 // half of it was spent on the bound
 	}
 	return line
+}
+
+// log is the logarithm of the evidence of a test. In a crowd, where one client
+// has up to three errors counted, it takes one more than that.
+func (e *Evaluator) log(k kind) float64 {
+	least := int64(minMarked)
+	if k != probesKind && e.st.Last.Crowd.Capping {
+		least = burstCap + 1
+	}
+	return e.st.Streams[k].log(least)
 }
 
 // tests is how many there are that may roll back.
@@ -181,7 +201,6 @@ func (e *Evaluator) judge(s Sample) Judgement {
 	e.st.Asking = nil
 	e.prove(s)
 	j.Healthy = !e.st.Healthy.IsZero()
-	j.More = e.more(s)
 	return e.atTheEnd(j, s)
 }
 
@@ -208,17 +227,17 @@ func (e *Evaluator) crossed(s Sample) (kind, float64) {
 		if !e.runs(k) {
 			continue
 		}
-		log := e.st.Streams[k].log()
+		log := e.log(k)
 		line := e.line(k)
 		beside := besides[k]
-		both := !s.split() || beside == none || !e.runs(beside) || e.st.Streams[beside].log() >= math.Log(besideE)
+		both := !s.split() || beside == none || !e.runs(beside) || e.log(beside) >= math.Log(besideE)
 		alone := k != errorsBesideKind && k != slowBesideKind || !e.runs(limits[k])
 		if !alone {
 			continue
 		}
 		sure := 1 - math.Exp(-(log-line))*(1-confidence(e.cfg.Limits))
 		certainty = max(certainty, min(sure, 1))
-		if log >= line && both && e.st.Streams[k].Marked >= minMarked && found == none {
+		if log >= line && both && found == none {
 			found = k
 		}
 	}

@@ -32,7 +32,7 @@ func bisect(outer, inner float64, refuted func(float64) bool) float64 {
 	if !refuted(outer) {
 		return outer
 	}
-	for range 50 {
+	for range 24 {
 		p := (outer + inner) / 2
 		if refuted(p) {
 			outer = p

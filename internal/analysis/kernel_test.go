@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/shiplock/shiplock/internal/analysis"
 )
 
@@ -66,4 +68,44 @@ func TestUpperBoundsOfRatesAreThoseOfClopperAndPearson(t *testing.T) {
 			t.Errorf("%d of %d: %.3f %% and %.3f %%, want %g %% and %g %%", tt.s, tt.n, a, b, tt.u95, tt.u999)
 		}
 	}
+}
+
+// TestEvidenceAgainstAGoodReleaseDoesNotGrowOnAverage is the property that all
+// promises rest on: under "at most p0" the mean of E is at most 1, at any time.
+// It is exact: the mean is summed over all outcomes.
+func TestEvidenceAgainstAGoodReleaseDoesNotGrowOnAverage(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p0 := rapid.Float64Range(0.0005, 0.6).Draw(t, "p0")
+		n := rapid.Int64Range(1, 400).Draw(t, "n")
+		ratio := rapid.Float64Range(0, 1).Draw(t, "ratio")
+		if mean := meanOf(n, p0*ratio, func(s int64) float64 { return analysis.Worse(s, n, p0) }); mean > 1+1e-9 {
+			t.Errorf("the mean of E after %d trials of chance %g, against %g, is %g", n, p0*ratio, p0, mean)
+		}
+		p := p0 + (1-p0)*ratio
+		if mean := meanOf(n, p, func(s int64) float64 { return analysis.Better(s, n, p0) }); mean > 1+1e-9 {
+			t.Errorf("the mean of E for health after %d trials of chance %g, against %g, is %g", n, p, p0, mean)
+		}
+	})
+}
+
+// meanOf returns the mean of f over the events in n trials of chance p.
+func meanOf(n int64, p float64, f func(int64) float64) float64 {
+	mean := 0.0
+	for s := range n + 1 {
+		choose := lgamma(n+1) - lgamma(s+1) - lgamma(n-s+1)
+		chance := math.Exp(choose + float64(s)*math.Log(p) + float64(n-s)*math.Log1p(-p))
+		if p == 0 || p == 1 {
+			chance = 0
+			if s == n*int64(p) {
+				chance = 1
+			}
+		}
+		mean += chance * f(s)
+	}
+	return mean
+}
+
+func lgamma(n int64) float64 {
+	l, _ := math.Lgamma(float64(n))
+	return l
 }

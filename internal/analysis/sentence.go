@@ -74,7 +74,7 @@ func (e *Evaluator) counting(s Sample) string {
 // chance returns an upper bound of the chance of such evidence by accident, all
 // tests together: "< 1 in 1 000".
 func (e *Evaluator) chance(k kind) string {
-	log := e.st.Streams[k].log() - e.line(k) - math.Log(1-confidence(e.cfg.Limits))
+	log := e.log(k) - e.line(k) - math.Log(1-confidence(e.cfg.Limits))
 	tens := min(math.Floor(log/math.Ln10+1e-9), 9)
 	if tens < 1 {
 		return "less than certain"

@@ -21,6 +21,7 @@ type stream struct {
 // later is a copy of a test: it knows only what came after its start.
 type later struct {
 	Weight float64 `json:"weight"`
+	Marked int64   `json:"marked"` // events before it began
 	Start  vector  `json:"start"`
 }
 
@@ -43,7 +44,7 @@ func (s *stream) boundary() {
 		s.Copies[n-1].Weight += weight // nothing was seen since: the same copy
 		return
 	}
-	s.Copies = append(s.Copies, later{Weight: weight, Start: s.Sum})
+	s.Copies = append(s.Copies, later{Weight: weight, Marked: s.Marked, Start: s.Sum})
 	if len(s.Copies) > maxCopies {
 		s.forget()
 	}
@@ -61,12 +62,19 @@ func (s *stream) forget() {
 }
 
 // log returns the logarithm of the evidence: one half on the whole history, one
-// half on the copies, where those that have not begun stand at 1.
-func (s *stream) log() float64 {
+// half on the copies, where those that have not begun stand at 1. What has seen
+// fewer than least events has nothing to say: a copy that begins just before a
+// client fails thrice would take that for a rate of 100 %.
+func (s *stream) log(least int64) float64 {
 	terms := make([]float64, 0, len(s.Copies)+2)
-	terms = append(terms, s.Sum.log(), -math.Log(float64(s.Epochs+1)))
+	terms = append(terms, -math.Log(float64(s.Epochs+1)))
+	if s.Marked >= least {
+		terms = append(terms, s.Sum.log())
+	}
 	for i := range s.Copies {
-		terms = append(terms, math.Log(s.Copies[i].Weight)+s.Sum.since(&s.Copies[i].Start))
+		if s.Marked-s.Copies[i].Marked >= least {
+			terms = append(terms, math.Log(s.Copies[i].Weight)+s.Sum.since(&s.Copies[i].Start))
+		}
 	}
 	return logSum(terms) - math.Ln2
 }

@@ -123,7 +123,12 @@ func (e *Evaluator) Evidence() Evidence {
 		Moments: append([]Moment(nil), e.st.Moments...), Trail: e.trail,
 	}
 	ev.Trail.Samples = append([]Sample(nil), e.trail.Samples...)
-	if n := len(ev.Trail.Samples); n > 0 {
+	n := len(ev.Trail.Samples)
+	if e.st.Ended == nil && e.st.Seen && (n == 0 || !ev.Trail.Samples[n-1].At.After(e.st.Last.At)) {
+		ev.Trail.Samples = append(ev.Trail.Samples, e.st.Last)
+		n++
+	}
+	if n > 0 {
 		ev.Last.New.Latency = ev.Trail.Samples[n-1].New.Latency
 	}
 	if e.st.Ended != nil {
@@ -144,7 +149,7 @@ func (e *Evaluator) test(k kind) Test {
 	t := Test{
 		Name: k.String(), Marked: st.Marked, Trials: st.Trials,
 		Interval: RateInterval(st.Marked, st.Trials, 0.95),
-		E:        evidence(st.log()), Line: math.Exp(e.line(k)),
+		E:        evidence(e.log(k)), Line: math.Exp(e.line(k)),
 	}
 	l := e.st.Last
 	switch k {
@@ -175,4 +180,20 @@ func Replay(ev Evidence) Evidence {
 	again := e.Evidence()
 	again.Failures, again.After = ev.Failures, ev.After
 	return again
+}
+
+// Agrees tells whether the other evidence is of the same judgement, and of the
+// same numbers.
+func (ev Evidence) Agrees(other Evidence) bool {
+	a, b := ev.Judgement, other.Judgement
+	if a.Outcome != b.Outcome || a.Action != b.Action || a.Reason != b.Reason || a.Test != b.Test || !a.At.Equal(b.At) || len(ev.Tests) != len(other.Tests) {
+		return false
+	}
+	for i, t := range ev.Tests {
+		o := other.Tests[i]
+		if t.Name != o.Name || t.Marked != o.Marked || t.Trials != o.Trials || math.Abs(math.Log(t.E/o.E)) > 1e-6 {
+			return false
+		}
+	}
+	return true
 }
