@@ -335,3 +335,34 @@ func TestStartBecomesTheServer(t *testing.T) {
 		t.Errorf("SIGTERM ended it with exit code %d: %s", code, out)
 	}
 }
+
+func TestStartTakesSecretsFromVariablesAndPreparesWhereItIsTold(t *testing.T) {
+	c := newContainer(t, "sqlite", "", map[string]string{
+		"00001_shops.sql":        "-- +goose Up\nCREATE TABLE shops (id integer PRIMARY KEY);\n-- +goose Down\nDROP TABLE shops;\n",
+		"drafts/00002_draft.sql": "not a migration",
+		"00003_draft.sql":        "-- +goose Up\nthis is no SQL\n",
+	})
+	c.write("shiplock.yaml", strings.NewReplacer("processes:", "prepare: [touch prepared]\n  processes:", "environments:", "release: {exclude: [\"*draft*\"]}\nenvironments:").
+		Replace(fmt.Sprintf(startYAML, "sqlite")))
+	if err := os.Remove(filepath.Join(c.dir, "secrets.env")); err != nil {
+		t.Fatal(err)
+	}
+	out, code := c.start("--migrate-only").ended()
+	if code != 2 || !strings.Contains(out, "${secret:DATABASE_URL} cannot be resolved: it is neither in a secrets file nor the name of an environment variable") {
+		t.Errorf("without its secret: exit code %d: %s", code, out)
+	}
+	c.vars = append(c.vars, "DATABASE_URL=sqlite:///"+filepath.Join(t.TempDir(), "shop.sqlite3"))
+	out, code = c.start("--migrate-only").ended()
+	if code != 0 || !strings.Contains(out, "secret taken from the environment variable of its name") || strings.Contains(out, "shop.sqlite3") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, "prepared")); err == nil {
+		t.Error("it prepared without being told to")
+	}
+	if out, code := c.start("--migrate-only", "--prepare").ended(); code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, "prepared")); err != nil {
+		t.Errorf("it did not prepare: %v", err)
+	}
+}

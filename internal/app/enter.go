@@ -7,6 +7,7 @@ import (
 	"github.com/shiplock/shiplock/internal/config"
 	"github.com/shiplock/shiplock/internal/deploy"
 	"github.com/shiplock/shiplock/internal/entry"
+	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -18,6 +19,8 @@ type StartOptions struct {
 	Wait        time.Duration // for the database, and for a replica that migrates
 	Migrate     bool
 	MigrateOnly bool
+	Prepare     bool     // run the commands of run.prepare first
+	Exclude     []string // patterns of what no release has
 	By          string
 }
 
@@ -29,8 +32,15 @@ func Start(ctx context.Context, o Options, s StartOptions) error {
 	if !ok && !s.MigrateOnly {
 		return ship.Errorf(ship.Invalid, "shiplock config show", "there is no process %q", s.Process)
 	}
+	said := map[string]bool{}
+	told := func(name string) {
+		if !said[name] {
+			said[name] = true
+			o.Log.InfoContext(ctx, "secret taken from the environment variable of its name", "name", name)
+		}
+	}
 	resolver := func(env ship.Environment) (deploy.Resolver, error) {
-		return config.NewResolver(env.SecretsFile, o.Lookup)
+		return config.NewEntryResolver(env.SecretsFile, o.Lookup, told)
 	}
 	r, err := resolver(s.Environment)
 	if err != nil {
@@ -41,15 +51,20 @@ func Start(ctx context.Context, o Options, s StartOptions) error {
 		return err
 	}
 	e := entry.New(s.Dir, config.Inherited(), vars)
+	if s.Prepare {
+		if err := e.Each(ctx, "prepare", s.Environment.Run.Prepare); err != nil {
+			return err
+		}
+	}
 	engine := deploy.Stateless(deploy.Config{Plugins: &plugins{options: o}, Dir: o.Dir, Log: o.Log, Holder: "shiplock start", Resolver: resolver})
 	err = engine.Enter(ctx, deploy.Entry{
 		Request: ship.Request{Verb: "start", Environment: s.Environment, Release: ship.Release{App: s.Environment.ID.App}, By: s.By},
-		Dir:     s.Dir, Runner: e, Migrate: s.Migrate, Wait: s.Wait,
+		Dir:     s.Dir, Tree: release.Without(s.Dir, s.Exclude), Runner: e, Migrate: s.Migrate, Wait: s.Wait,
 	})
 	if err != nil || s.MigrateOnly {
 		return err
 	}
-	if err := e.SetUp(ctx, s.Environment.Run.Setup); err != nil {
+	if err := e.Each(ctx, "set up", s.Environment.Run.Setup); err != nil {
 		return err
 	}
 	return e.Become(p.Command)

@@ -14,6 +14,7 @@ type Resolver struct {
 	file    string
 	secrets map[string]string
 	lookup  func(string) (string, bool)
+	instead func(name string) (string, bool) // where a secret may be besides the file
 }
 
 // NewResolver returns a Resolver that finds ${secret:NAME} in the secrets file
@@ -30,6 +31,28 @@ func NewResolver(file string, lookup func(string) (string, bool)) (*Resolver, er
 	}
 	if r.secrets, err = parseEnvFile(file, string(data)); err != nil {
 		return nil, err
+	}
+	return r, nil
+}
+
+// NewEntryResolver returns the Resolver of a process that starts where a
+// container's platform hands out secrets as variables: what is not in the file,
+// or all of them where there is no file, is looked up under its own name. told
+// hears of each that was found so, by its name.
+func NewEntryResolver(file string, lookup func(string) (string, bool), told func(name string)) (*Resolver, error) {
+	if _, err := os.Stat(file); os.IsNotExist(err) {
+		file = ""
+	}
+	r, err := NewResolver(file, lookup)
+	if err != nil {
+		return nil, err
+	}
+	r.instead = func(name string) (string, bool) {
+		text, ok := lookup(name)
+		if ok {
+			told(name)
+		}
+		return text, ok
 	}
 	return r, nil
 }
@@ -66,16 +89,22 @@ func (r *Resolver) find(scheme, name string) (string, error) {
 		}
 		return "", ship.Errorf(ship.Invalid, "export "+name+"=…", "${env:%s} cannot be resolved: the variable is not set", name)
 	}
+	if text, ok := r.secrets[name]; ok {
+		return text, nil
+	}
+	if r.instead != nil {
+		if text, ok := r.instead(name); ok {
+			return text, nil
+		}
+		return "", ship.Errorf(ship.Invalid, fmt.Sprintf("give the container the variable %s, or add a line %[1]s=… to its secrets file", name),
+			"${secret:%s} cannot be resolved: it is neither in a secrets file nor the name of an environment variable", name)
+	}
 	if r.file == "" {
 		return "", ship.Errorf(ship.Invalid, "add secrets: {file: secrets.env} to "+FileName,
 			"${secret:%s} cannot be resolved: no secrets file is configured", name)
 	}
-	text, ok := r.secrets[name]
-	if !ok {
-		return "", ship.Errorf(ship.Invalid, fmt.Sprintf("add a line %s=… to %s", name, r.file),
-			"${secret:%s} cannot be resolved: it is not in %s", name, r.file)
-	}
-	return text, nil
+	return "", ship.Errorf(ship.Invalid, fmt.Sprintf("add a line %s=… to %s", name, r.file),
+		"${secret:%s} cannot be resolved: it is not in %s", name, r.file)
 }
 
 // readSecrets reads a file that nobody but us may read.

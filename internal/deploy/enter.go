@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 type Entry struct {
 	Request ship.Request
 	Dir     string         // the release's folder
+	Tree    fs.FS          // the files in it that a release would have; default all
 	Runner  migrate.Runner // runs its commands
 	Migrate bool           // apply what is pending
 	Wait    time.Duration  // for the database, and for a replica that migrates
@@ -32,6 +35,9 @@ func (e *Engine) Enter(ctx context.Context, in Entry) error {
 		return err
 	}
 	defer w.close()
+	if w.files = in.Tree; w.files == nil {
+		w.files = os.DirFS(in.Dir)
+	}
 	w.detached, w.local, w.prepared = true, in.Runner, &platform.Prepared{Dir: in.Dir}
 	if w.db == nil {
 		return nil

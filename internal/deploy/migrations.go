@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"strings"
 	"time"
 
@@ -103,7 +102,7 @@ func (w *work) projectFor(p migrate.Project, m ship.Migration, tries int) migrat
 // artifact, as they are.
 func (w *work) tree() (fs.FS, func() error, error) {
 	if w.local != nil {
-		return os.DirFS(w.folder()), func() error { return nil }, nil
+		return w.files, func() error { return nil }, nil
 	}
 	return w.e.Artifacts.Tree(w.run.Request.Release.Artifact.Digest)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
@@ -39,6 +40,7 @@ type work struct {
 	detached bool               // nothing is recorded
 	prepared *platform.Prepared // where the release is
 	local    migrate.Runner     // runs commands, where there is no platform
+	files    fs.FS              // of the release, likewise
 }
 
 // open opens what the run's settings name and resolves its references.

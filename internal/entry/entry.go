@@ -101,15 +101,15 @@ func (e *Entry) look(name string) string {
 	return name
 }
 
-// SetUp runs the setup commands in order.
-func (e *Entry) SetUp(ctx context.Context, setup []ship.Argv) error {
-	for _, a := range setup {
+// Each runs commands in order, until one fails; what says what they are for.
+func (e *Entry) Each(ctx context.Context, what string, commands []ship.Argv) error {
+	for _, a := range commands {
 		r, err := e.Run(ctx, migrate.Command{Argv: a})
 		if err != nil {
-			return fmt.Errorf("set up with %v: %w", a, err)
+			return fmt.Errorf("%s with %v: %w", what, a, err)
 		}
 		if r.Code != 0 {
-			return ship.Errorf(ship.Failed, "run it by hand", "set up with %v: exit code %d: %s", a, r.Code, bytes.TrimSpace(r.Stderr))
+			return ship.Errorf(ship.Failed, "run it by hand", "%s with %v: exit code %d: %s", what, a, r.Code, bytes.TrimSpace(r.Stderr))
 		}
 	}
 	return nil
