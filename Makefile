@@ -46,9 +46,10 @@ lint: ## golangci-lint and staticcheck; builds them the first time, which takes 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	@$(TOOL) govulncheck ./... || echo "govulncheck did not succeed: read above whether it found something or could not reach its database"
 
-bench: ## a deployment beside zip and unzip, the proxy beside nginx; docs/measurements.md explains
-	go run ./bench/deploy
-	go run ./bench/proxy
+BENCHES ?= proxy connections deploy
+bench: ## every benchmark beside its peers, into bench/results and docs/benchmarks.md
+	@for b in $(BENCHES); do echo "== bench/$$b"; go run ./bench/$$b -keep bench/results || exit 1; done
+	go run ./bench/page
 
 demo: build ## a deployment, a failure and a rollback, in under a minute
 	./bin/shiplock demo

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/shiplock/shiplock/bench/measure"
 )
 
 const (
@@ -32,12 +34,12 @@ func prepare(ctx context.Context, o options, dir string) (*machine, error) {
 	m := &machine{dir: dir, data: filepath.Join(dir, "d"), binary: o.binary}
 	if m.binary == "" {
 		m.binary = filepath.Join(dir, "shiplock")
-		if err := build(ctx, m.binary, "github.com/shiplock/shiplock/cmd/shiplock"); err != nil {
+		if err := measure.Build(ctx, m.binary, "github.com/shiplock/shiplock/cmd/shiplock"); err != nil {
 			return nil, err
 		}
 	}
 	shop := filepath.Join(dir, "shop")
-	if err := build(ctx, shop, "github.com/shiplock/shiplock/examples/go"); err != nil {
+	if err := measure.Build(ctx, shop, "github.com/shiplock/shiplock/examples/go"); err != nil {
 		return nil, err
 	}
 	for _, t := range []tree{{name: "small"}, {name: "large", files: o.files, size: o.size}} {
@@ -48,16 +50,6 @@ func prepare(ctx context.Context, o options, dir string) (*machine, error) {
 		m.projects = append(m.projects, p)
 	}
 	return m, nil
-}
-
-// build builds a program as `make build` does.
-func build(ctx context.Context, to, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w: %s", pkg, err, bytes.TrimSpace(out))
-	}
-	return nil
 }
 
 // up starts the server and waits until it answers.

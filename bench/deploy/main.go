@@ -7,33 +7,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/shiplock/shiplock/bench/measure"
 )
 
 type options struct {
 	rounds int
 	files  int
 	size   int64
-	output string
+	output measure.Output
 	binary string
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench/deploy:", err)
-		os.Exit(1)
-	}
-}
+func main() { measure.Main("deploy", run) }
 
 func parse(args []string, errOut io.Writer) (options, error) {
 	var o options
@@ -42,43 +31,35 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 7, "measure so `many` interleaved rounds")
 	f.IntVar(&o.files, "files", 2000, "the large tree has so `many` files besides the application")
 	f.Int64Var(&o.size, "bytes", 50<<20, "the large tree has so many `bytes` in all")
-	f.StringVar(&o.output, "o", "text", "`format`: text, which is Markdown, or json")
+	o.output.Flags(f)
 	f.StringVar(&o.binary, "shiplock", "", "measure this `program` instead of building one")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.rounds < 1 || o.files < 1 || o.output != "text" && o.output != "json" || f.NArg() > 0 {
+	if o.rounds < 1 || o.files < 1 || !o.output.OK() || f.NArg() > 0 {
 		return o, errors.New("want -rounds and -files above 0, -o text or json, and no arguments")
 	}
 	return o, nil
 }
 
-func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	o, err := parse(args, errOut)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "slb-") // short, for the sockets in it
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	m, err := prepare(ctx, o, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.stop(context.WithoutCancel(ctx))) }()
-	if err := m.up(ctx); err != nil {
-		return err
-	}
-	r, err := m.measure(ctx, o.rounds, errOut)
-	if err != nil {
-		return err
-	}
-	if o.output == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
-	}
-	return r.markdown(out)
+	return measure.InFolder(func(dir string) (err error) {
+		m, err := prepare(ctx, o, dir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.stop(context.WithoutCancel(ctx))) }()
+		if err := m.up(ctx); err != nil {
+			return err
+		}
+		r, err := m.measure(ctx, o.rounds, errOut)
+		if err != nil {
+			return err
+		}
+		return o.output.Write(out, "deploy", r)
+	})
 }

@@ -3,41 +3,40 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shiplock/shiplock/bench/measure"
 )
 
 // A report is everything that was measured. Times are milliseconds, with one
 // number for each round.
 type report struct {
-	CPUs   int          `json:"cpus"`
-	System string       `json:"system"`
-	Go     string       `json:"go"`
+	measure.Machine
 	Rounds int          `json:"rounds"`
 	Trees  []treeReport `json:"trees"`
 }
 
 type treeReport struct {
-	Name     string `json:"name"`
-	Files    int    `json:"files"`
-	Bytes    int64  `json:"bytes"`
-	Parts    []part `json:"parts"`    // of a deployment, in order
-	Overhead sample `json:"overhead"` // what of it is ours
-	Tools    []part `json:"tools"`
-	Ratios   []part `json:"ratios"` // of the overhead, to sums of tools
+	Name     string         `json:"name"`
+	Files    int            `json:"files"`
+	Bytes    int64          `json:"bytes"`
+	Parts    []part         `json:"parts"`    // of a deployment, in order
+	Overhead measure.Sample `json:"overhead"` // what of it is ours
+	Tools    []part         `json:"tools"`
+	Ratios   []part         `json:"ratios"` // of the overhead, to sums of tools
 }
 
 // A part is one line of a table.
 type part struct {
-	Name   string `json:"name"`
-	Theirs bool   `json:"theirs,omitempty"` // the application's own time
-	Sample sample `json:"sample"`
+	Name   string         `json:"name"`
+	Theirs bool           `json:"theirs,omitempty"` // the application's own time
+	Sample measure.Sample `json:"sample"`
 }
 
 func newReport(rounds int, projects []*project) report {
-	r := report{CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Rounds: rounds}
+	r := report{Machine: measure.ThisMachine(), Rounds: rounds}
 	for _, p := range projects {
 		r.Trees = append(r.Trees, treeReport{Name: p.name, Files: p.count, Bytes: p.bytes})
 	}
@@ -79,34 +78,32 @@ func enter(parts *[]part, name string, value float64, theirs bool) {
 	(*parts)[i].Sample = append((*parts)[i].Sample, value)
 }
 
-// markdown writes a table for each tree.
-func (r report) markdown(w io.Writer) error {
+// Markdown writes a table for each tree.
+func (r report) Markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rounds on %d cores, %s, %s.\n", r.Rounds, r.CPUs, r.System, r.Go)
+	fmt.Fprintf(&b, "%d rounds.\n", r.Rounds)
 	for _, t := range r.Trees {
 		fmt.Fprintf(&b, "\n### The %s tree: %d files, %.1f MiB\n\n", t.Name, t.Files, float64(t.Bytes)/(1<<20))
-		fmt.Fprint(&b, "| a deployment | median, ms | middle half | least – greatest |\n| --- | ---: | ---: | ---: |\n")
+		measure.Head(&b, "a deployment, ms")
 		for _, p := range t.Parts {
 			name := p.Name
 			if p.Theirs {
 				name += " (the application's own)"
 			}
-			row(&b, name, p.Sample, "%.1f")
+			measure.Row(&b, name, p.Sample, "%.1f")
 		}
-		row(&b, "**all but the application's own**", t.Overhead, "%.1f")
-		fmt.Fprint(&b, "\n| the same tree, by | median, ms | middle half | least – greatest |\n| --- | ---: | ---: | ---: |\n")
+		measure.Row(&b, "**all but the application's own**", t.Overhead, "%.1f")
+		b.WriteString("\n")
+		measure.Head(&b, "the same tree, ms")
 		for _, p := range t.Tools {
-			row(&b, "`"+p.Name+"`", p.Sample, "%.1f")
+			measure.Row(&b, "`"+p.Name+"`", p.Sample, "%.1f")
 		}
-		fmt.Fprint(&b, "\n| a deployment takes so many times as long as | median | middle half | least – greatest |\n| --- | ---: | ---: | ---: |\n")
+		b.WriteString("\n")
+		measure.Head(&b, "a deployment takes so many times as long as")
 		for _, p := range t.Ratios {
-			row(&b, "`"+p.Name+"`", p.Sample, "%.2f")
+			measure.Row(&b, "`"+p.Name+"`", p.Sample, "%.2f")
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func row(b *strings.Builder, name string, s sample, format string) {
-	fmt.Fprintf(b, "| %s | "+format+" | %s | %s |\n", name, s.median(), s.middle(format), s.spread(format))
 }

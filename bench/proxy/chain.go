@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
+	"github.com/shiplock/shiplock/bench/measure"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -23,11 +22,13 @@ const (
 	retireWithin  = 5 * time.Second
 )
 
-// A chain is a backend and the two proxies before it, as host:port each.
+// A chain is a backend and the proxies before it.
 type chain struct {
-	backend, nginx, shiplock string
+	backend *server
+	peers   []*server
+	ours    string // host:port of our worker
 
-	servers []*server // nginx twice
+	servers []*server // the backend and the peers
 	worker  *proxy.Worker
 }
 
@@ -36,21 +37,40 @@ type chain struct {
 func newChain(ctx context.Context, o options, dir string) (*chain, error) {
 	c := &chain{}
 	var err error
-	if c.backend, err = c.startNginx(dir, "backend", backendConfig()); err != nil {
+	backend := peers()[0]
+	backend.start = func(dir, listen, _ string) ([]string, error) { return nginxArgs(dir, backendConfig(), listen) }
+	if c.backend, err = c.start(dir, "backend", backend); err != nil {
 		return c, err
 	}
-	if c.nginx, err = c.startNginx(dir, "proxy", proxyConfig(c.backend)); err != nil {
+	chosen, err := named(o.peers)
+	if err != nil {
 		return c, err
+	}
+	for _, p := range chosen {
+		s, err := c.start(dir, p.name, p)
+		if err != nil {
+			return c, err
+		}
+		c.peers = append(c.peers, s)
 	}
 	if err := c.startWorker(ctx, o, dir); err != nil {
 		return c, err
 	}
-	for _, address := range []string{c.backend, c.nginx, c.shiplock} {
+	for _, address := range c.addresses() {
 		if err := answers(ctx, address); err != nil {
 			return c, err
 		}
 	}
 	return c, nil
+}
+
+// addresses returns where everybody listens, by name.
+func (c *chain) addresses() map[string]string {
+	all := map[string]string{backendName: c.backend.address, shiplock: c.ours}
+	for _, p := range c.peers {
+		all[p.name] = p.address
+	}
+	return all
 }
 
 // startWorker starts the program's worker as the node does, and gives it a
@@ -79,13 +99,13 @@ func (c *chain) startWorker(ctx context.Context, o options, dir string) error {
 	if err != nil {
 		return err
 	}
-	c.shiplock = name
+	c.ours = name
 	return c.worker.SetTable(ctx, proxy.Table{
 		Revision:  1,
 		Listeners: []proxy.Listener{{Name: name}},
 		Environments: []proxy.Environment{{
 			ID: ship.EnvironmentID{App: "bench", Name: "bench"}, Listen: []string{name}, Active: ship.Blue,
-			Slots: map[ship.Slot]proxy.Backend{ship.Blue: {Generation: "bench/blue", Addresses: []string{c.backend}, Release: "v1"}},
+			Slots: map[ship.Slot]proxy.Backend{ship.Blue: {Generation: "bench/blue", Addresses: []string{c.backend.address}, Release: "v1"}},
 		}},
 	})
 }
@@ -99,10 +119,8 @@ func workerCommand(ctx context.Context, o options, dir string) ([]string, error)
 		return []string{o.binary, "node", "worker"}, nil
 	}
 	binary := filepath.Join(dir, "shiplock")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "github.com/shiplock/shiplock/cmd/shiplock")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build shiplock: %w: %s", err, bytes.TrimSpace(out))
+	if err := measure.Build(ctx, binary, "github.com/shiplock/shiplock/cmd/shiplock"); err != nil {
+		return nil, err
 	}
 	return []string{binary, "node", "worker"}, nil
 }

@@ -14,33 +14,42 @@ import (
 const tick = 10 * time.Millisecond
 
 // usage is CPU time by whom it was used, since the machine or they started.
+// A usage is CPU time since the machine or a process began: of all, and of
+// each that takes part, by name.
 type usage struct {
-	all, backend, nginx, shiplock time.Duration
+	all time.Duration
+	by  map[string]time.Duration
 }
 
-// usage reads the clocks of everything that takes part. What is left of all
-// when they and wrk are taken away is other people's.
 func (c *chain) usage() (u usage, err error) {
+	u.by = map[string]time.Duration{}
 	if u.all, err = busy(); err != nil {
 		return u, err
 	}
-	if u.backend, err = c.servers[0].used(); err != nil {
-		return u, err
+	for _, s := range c.servers {
+		if u.by[s.name], err = s.used(); err != nil {
+			return u, err
+		}
 	}
-	if u.nginx, err = c.servers[1].used(); err != nil {
-		return u, err
-	}
-	u.shiplock, err = used(c.worker.PID())
+	u.by[shiplock], err = used(c.worker.PID())
 	return u, err
 }
 
 func (u usage) since(before usage) usage {
-	return usage{u.all - before.all, u.backend - before.backend, u.nginx - before.nginx, u.shiplock - before.shiplock}
+	d := usage{all: u.all - before.all, by: map[string]time.Duration{}}
+	for name, t := range u.by {
+		d.by[name] = t - before.by[name]
+	}
+	return d
 }
 
-// foreign returns the share of the machine that others had.
+// foreign returns the share of the machine that others had in a time in which
+// wrk used so much.
 func (u usage) foreign(wrk, took time.Duration) float64 {
-	theirs := u.all - u.backend - u.nginx - u.shiplock - wrk
+	theirs := u.all - wrk
+	for _, t := range u.by {
+		theirs -= t
+	}
 	return float64(theirs) / float64(took) / float64(runtime.NumCPU())
 }
 

@@ -6,15 +6,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 	"time"
+
+	"github.com/shiplock/shiplock/bench/measure"
 )
 
 type options struct {
@@ -22,21 +21,14 @@ type options struct {
 	connections int
 	length      time.Duration
 	foreign     float64
-	output      string
+	output      measure.Output
+	peers       []string
 	binary      string
 	profile     string
 	worker      string
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench/proxy:", err)
-		os.Exit(1)
-	}
-}
+func main() { measure.Main("proxy", run) }
 
 func parse(args []string, errOut io.Writer) (options, error) {
 	var o options
@@ -46,20 +38,22 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	f.IntVar(&o.connections, "connections", 64, "load with so `many` connections")
 	f.DurationVar(&o.length, "for", 5*time.Second, "load for so `long` each time")
 	f.Float64Var(&o.foreign, "foreign", 0.15, "drop rounds in which others had more than this `share` of the machine")
-	f.StringVar(&o.output, "o", "text", "`format`: text, which is Markdown, or json")
+	o.output.Flags(f)
+	beside := f.String("peers", "nginx,haproxy,caddy", "measure beside these `programs`; nginx always is one")
 	f.StringVar(&o.binary, "shiplock", "", "measure this `program` instead of building one")
 	f.StringVar(&o.profile, "profile", "", "load the proxy once and write its CPU profile to this `file`, instead")
 	f.StringVar(&o.worker, "worker", "", "be the worker with control sockets in this `folder`; used by -profile")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.rounds < 1 || o.connections < 1 || o.length < time.Second || o.output != "text" && o.output != "json" || f.NArg() > 0 {
+	o.peers = strings.Split(*beside, ",")
+	if o.rounds < 1 || o.connections < 1 || o.length < time.Second || !o.output.OK() || f.NArg() > 0 {
 		return o, errors.New("want -rounds and -connections above 0, -for of a second or more, -o text or json, and no arguments")
 	}
 	return o, nil
 }
 
-func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	o, err := parse(args, errOut)
 	if err != nil {
 		return err
@@ -67,29 +61,21 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if o.worker != "" {
 		return profiledWorker(ctx, o)
 	}
-	dir, err := os.MkdirTemp("", "slb-") // short, for the sockets in it
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	c, err := newChain(ctx, o, dir)
-	defer func() { err = errors.Join(err, c.stop(context.WithoutCancel(ctx))) }()
-	if err != nil {
-		return err
-	}
-	if o.profile != "" {
-		a, err := wrk(ctx, c.shiplock, o.connections, o.length)
-		fmt.Fprintf(errOut, "%.0f requests a second while profiled\n", a.rate)
-		return err
-	}
-	r, err := c.measure(ctx, o, errOut)
-	if err != nil {
-		return err
-	}
-	if o.output == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
-	}
-	return r.markdown(out)
+	return measure.InFolder(func(dir string) (err error) {
+		c, err := newChain(ctx, o, dir)
+		defer func() { err = errors.Join(err, c.stop(context.WithoutCancel(ctx))) }()
+		if err != nil {
+			return err
+		}
+		if o.profile != "" {
+			a, err := wrk(ctx, c.ours, o.connections, o.length)
+			fmt.Fprintf(errOut, "%.0f requests a second while profiled\n", a.rate)
+			return err
+		}
+		r, err := c.measure(ctx, o, errOut)
+		if err != nil {
+			return err
+		}
+		return o.output.Write(out, "proxy", r)
+	})
 }

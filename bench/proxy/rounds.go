@@ -11,12 +11,20 @@ import (
 // triesPerRound is how often, on average, a round may be begun.
 const triesPerRound = 5
 
+// backendName is the backend's, which is loaded without a proxy, too.
+const backendName = "backend"
+
 // measure loads the proxies turn by turn, until there are enough rounds that
 // others did not disturb. Who goes first changes every round.
-func (c *chain) measure(ctx context.Context, o options, progress io.Writer) (report, error) {
-	r := newReport(o)
-	for _, address := range []string{c.nginx, c.shiplock} { // not counted: connections and buffers are made
-		if _, err := wrk(ctx, address, o.connections, time.Second); err != nil {
+func (c *chain) measure(ctx context.Context, o options, progress io.Writer) (*report, error) {
+	var names []string
+	for _, p := range c.peers {
+		names = append(names, p.name)
+	}
+	names = append(names, shiplock)
+	r := newReport(o, names)
+	for _, name := range names { // not counted: connections and buffers are made
+		if _, err := wrk(ctx, c.addresses()[name], o.connections, time.Second); err != nil {
 			return r, err
 		}
 	}
@@ -24,13 +32,13 @@ func (c *chain) measure(ctx context.Context, o options, progress io.Writer) (rep
 		if r.Rounds == o.rounds {
 			break
 		}
-		loaded, quiet, err := c.turns(ctx, o, try, o.connections, c.nginx, c.shiplock)
+		loaded, quiet, err := c.turns(ctx, o, try, o.connections, names)
 		if err != nil {
 			return r, err
 		}
 		var alone map[string]arrival
 		if quiet {
-			if alone, quiet, err = c.turns(ctx, o, try, 1, c.backend, c.nginx, c.shiplock); err != nil {
+			if alone, quiet, err = c.turns(ctx, o, try, 1, append([]string{backendName}, names...)); err != nil {
 				return r, err
 			}
 		}
@@ -38,8 +46,7 @@ func (c *chain) measure(ctx context.Context, o options, progress io.Writer) (rep
 			r.Dropped++
 			continue
 		}
-		r.add(loaded[c.nginx], loaded[c.shiplock])
-		r.addAlone(alone[c.backend], alone[c.nginx], alone[c.shiplock])
+		r.add(loaded, alone)
 		fmt.Fprintf(progress, "round %d of %d\n", r.Rounds, o.rounds)
 	}
 	if r.Rounds == 0 {
@@ -48,20 +55,20 @@ func (c *chain) measure(ctx context.Context, o options, progress io.Writer) (rep
 	return r, nil
 }
 
-// turns loads each address once, in turning order. It ends early when others
-// were not quiet.
-func (c *chain) turns(ctx context.Context, o options, try, connections int, addresses ...string) (all map[string]arrival, quiet bool, err error) {
-	order := slices.Clone(addresses)
-	if try%2 == 1 {
-		slices.Reverse(order)
-	}
+// turns loads each once, in turning order. It ends early when others were not
+// quiet.
+func (c *chain) turns(ctx context.Context, o options, try, connections int, names []string) (all map[string]arrival, quiet bool, err error) {
+	order := slices.Concat(names[try%len(names):], names[:try%len(names)])
 	all = map[string]arrival{}
-	for _, address := range order {
-		a, err := c.turn(ctx, address, connections, o.length)
-		if err != nil || a.foreign > o.foreign {
-			return nil, false, err
+	for _, name := range order {
+		a, err := c.turn(ctx, c.addresses()[name], connections, o.length)
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", name, err)
 		}
-		all[address] = a
+		if a.foreign > o.foreign {
+			return nil, false, nil
+		}
+		all[name] = a
 	}
 	return all, true, nil
 }
@@ -81,22 +88,4 @@ func (c *chain) turn(ctx context.Context, address string, connections int, lengt
 	a.cpu = after.since(before)
 	a.foreign = a.cpu.foreign(a.wrk, time.Since(begun))
 	return a, err
-}
-
-func (r *report) add(nginx, ours arrival) {
-	r.Rounds++
-	r.Throughput = append(r.Throughput, ours.rate/nginx.rate)
-	r.P50 = append(r.P50, float64(ours.p50)/float64(nginx.p50))
-	r.P99 = append(r.P99, float64(ours.p99)/float64(nginx.p99))
-	each := func(used time.Duration, a arrival) float64 { return float64(used) / float64(a.requests) }
-	r.CPU = append(r.CPU, each(ours.cpu.shiplock, ours)/each(nginx.cpu.nginx, nginx))
-	r.Foreign = append(r.Foreign, max(nginx.foreign, ours.foreign))
-	r.RequestsSec[byNginx] = append(r.RequestsSec[byNginx], nginx.rate)
-	r.RequestsSec[byShiplock] = append(r.RequestsSec[byShiplock], ours.rate)
-}
-
-func (r *report) addAlone(direct, nginx, ours arrival) {
-	added := func(a arrival) float64 { return float64(a.p50-direct.p50) / float64(time.Microsecond) }
-	r.AddedNginx = append(r.AddedNginx, added(nginx))
-	r.AddedOurs = append(r.AddedOurs, added(ours))
 }
