@@ -58,7 +58,7 @@ database: {url: "sqlite:///%[4]s", kind: sqlite, backup: {kind: dump}}
 migrations: {tool: sqlfiles}
 notify: [{webhook: %[5]q}]
 environments:
-  production: {platform: process, listen: "127.0.0.1:%[6]d", gates: [once], drain: 10s, hold: 20s, keep_old: 5m, watch: {for: %[7]s, error_rate: 50%%, min_requests: 3}}
+  production: {platform: process, listen: "127.0.0.1:%[6]d", gates: [once], drain: 10s, hold: 20s, keep_old: 5m, watch: {for: %[7]s, error_rate: 50%%}}
 `
 
 // shopBinary builds the shop once. It stays outside the releases, which are

@@ -27,7 +27,7 @@ database: {url: "${secret:DATABASE_URL}", kind: postgres, backup: {kind: dump}}
 migrations: {tool: alembic, timeout: 2m, lock_timeout: 5s}
 secrets: {file: secrets.env}
 environments:
-  production: {platform: process, listen: "127.0.0.1:%d", drain: 10s, keep_old: 10m, watch: {for: 2s, error_rate: 5%%, min_requests: 20}}
+  production: {platform: process, listen: "127.0.0.1:%d", drain: 10s, keep_old: 10m, watch: {for: 2s, error_rate: 5%%}}
 `
 
 // flaskShop is the Flask example in a world of its own.

@@ -29,7 +29,7 @@ database: {url: "${secret:DATABASE_URL}", kind: sqlite, backup: {kind: dump}}
 migrations: {tool: sqlfiles}
 secrets: {file: secrets.env}
 environments:
-  production: {platform: process, listen: "127.0.0.1:%d", drain: 5s, hold: 30s, keep_old: 10m, watch: {for: %s, error_rate: 5%%, min_requests: 20}}
+  production: {platform: process, listen: "127.0.0.1:%d", drain: 5s, hold: 30s, keep_old: 10m, watch: {for: %s, error_rate: 5%%}}
 `
 
 // goShop is the Go example with its program built, in a file of its own.

@@ -68,7 +68,7 @@ func TestAFileThatSaysTheLeastIsDecidedByDefaults(t *testing.T) {
 		},
 		Proxy: ship.Proxy{ResponseTimeout: time.Minute, KeepAlive: time.Second, MaxBody: 1 << 30},
 		Watch: ship.Limits{
-			For: 5 * time.Minute, ErrorRate: 0.01, Confidence: 0.999, Min: time.Minute, Warmup: 30 * time.Second, OnInconclusive: ship.Extend, MinRequests: 20,
+			For: 5 * time.Minute, ErrorRate: 0.01, Confidence: 0.999, Min: time.Minute, Warmup: 30 * time.Second, OnInconclusive: ship.Extend,
 		},
 		KeepOld: 15 * time.Minute,
 		Drain:   30 * time.Second,
@@ -140,7 +140,7 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 		},
 		Watch: ship.Limits{
 			For: 10 * time.Minute, ErrorRate: 0.01, P95: 2 * time.Second, Confidence: 0.99, Min: 30 * time.Second,
-			Warmup: 10 * time.Second, OnInconclusive: ship.HoldForAPerson, MinRequests: 50,
+			Warmup: 10 * time.Second, OnInconclusive: ship.HoldForAPerson,
 		},
 		KeepOld:     15 * time.Minute,
 		Drain:       30 * time.Second,

@@ -24,7 +24,6 @@ const (
 	defaultConfidence    = 0.999
 	defaultMin           = time.Minute
 	defaultWatchWarmup   = 30 * time.Second
-	defaultMinRequests   = 20
 	defaultResponse      = time.Minute
 	defaultKeepAlive     = time.Second
 	defaultMaxBody       = 1 << 30
@@ -177,7 +176,6 @@ func watch(b *watchBlock) ship.Limits {
 		Min:            b.Min.or(defaultMin),
 		Warmup:         b.Warmup.or(defaultWatchWarmup),
 		OnInconclusive: ship.OnInconclusive(b.OnInconclusive.or(string(ship.Extend))),
-		MinRequests:    b.MinRequests.or(defaultMinRequests),
 	}
 }
 

@@ -54,7 +54,7 @@ func TestEachProblemOfAValueHasItsPlace(t *testing.T) {
 		{"health: {path: 5}", `4:16: expected text, found a number [write it in quotes]`},
 		{"hold: 1s\nhold: 2s", `5:1: key "hold" is written twice, first on line 4`},
 		{"1: 2", `4:1: the key is a number, not text [write it in quotes]`},
-		{"watch: {min_request: 5}", `4:9: unknown key "min_request" [did you mean "min_requests"?]`},
+		{"watch: {error_rat: 5%}", `4:9: unknown key "error_rat" [did you mean "error_rate"?]`},
 		{"zzzzzz: 5", `4:1: unknown key "zzzzzz"`},
 		{"secrets: {}", `4:10: key "file" is missing`},
 		// Scalars.

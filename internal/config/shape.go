@@ -163,7 +163,6 @@ type watchBlock struct {
 	Min            duration `json:"min" jsonschema_description:"No earlier is health taken for proven. Default 1m."`
 	Warmup         duration `json:"warmup" jsonschema_description:"Latency is not judged before, or before 200 requests. Default 30s."`
 	OnInconclusive choice   `json:"on_inconclusive" jsonschema:"enum=extend,enum=promote,enum=hold,enum=rollback" jsonschema_description:"When neither health nor a broken limit is proven in time: extend watches once more for as long and then promotes, promote lets the release stay and calls it not proven, hold waits for a person, rollback goes back. Default extend."`
-	MinRequests    count    `json:"min_requests" jsonschema:"minimum=1,maximum=1000000" jsonschema_description:"Requests before a rate is judged. Default 20."`
 }
 
 type secretsBlock struct {

@@ -117,7 +117,7 @@ environments:
   %s:
     platform: process
     listen: %s
-    watch: {for: 8s, error_rate: 1%%, p95: 1s, min_requests: 50}
+    watch: {for: 8s, error_rate: 1%%, p95: 1s}
     keep_old: 1m
     drain: 10s
 `, argv, "sqlite:///"+p.DB(), "file://"+filepath.Join(p.Dir, "backups"), Environment, p.Listen), nil

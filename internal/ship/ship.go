@@ -102,7 +102,6 @@ type Limits struct {
 	Min            time.Duration  `json:"min,omitempty"`             // no earlier is health taken for proven; 0 is a minute
 	Warmup         time.Duration  `json:"warmup,omitempty"`          // latency is not judged before, or 200 requests; 0 is 30 seconds
 	OnInconclusive OnInconclusive `json:"on_inconclusive,omitempty"` // "" is [Extend]
-	MinRequests    int            `json:"min_requests,omitempty"`    // below that no rate is judged
 }
 
 // Longest is how long a watch may last, extension included.
