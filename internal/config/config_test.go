@@ -66,13 +66,15 @@ func TestAFileThatSaysTheLeastIsDecidedByDefaults(t *testing.T) {
 		Health: ship.Health{
 			Path: "/", HealthyAfter: 3, Every: time.Second, Timeout: 5 * time.Second, GiveUp: 40 * time.Second,
 		},
-		Proxy: ship.Proxy{ResponseTimeout: time.Minute, KeepAlive: time.Second, MaxBody: 1 << 30},
+		Proxy: ship.Proxy{ResponseTimeout: time.Minute, KeepAlive: time.Second, MaxBody: 1 << 30, HoldMax: 1000},
 		Watch: ship.Limits{
 			For: 5 * time.Minute, ErrorRate: 0.01, Confidence: 0.999, Min: time.Minute, Warmup: 30 * time.Second, OnInconclusive: ship.Extend,
 		},
 		KeepOld: 15 * time.Minute,
 		Drain:   30 * time.Second,
-		Hold:    20 * time.Second,
+
+		LongLivedDrain: time.Minute,
+		Hold:           20 * time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -136,16 +138,18 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 		},
 		Proxy: ship.Proxy{
 			TrustedProxies: []string{"10.0.0.0/8", "::1/128"}, ResponseTimeout: 90 * time.Second, KeepAlive: 2 * time.Second,
-			MaxBody: 50 << 20, RateLimit: &ship.RateLimit{Requests: 20, Per: time.Second, Burst: 40},
+			MaxBody: 50 << 20, HoldMax: 200, Maintenance: "Back at noon.", AssetPath: "/static/", RateLimit: &ship.RateLimit{Requests: 20, Per: time.Second, Burst: 40},
 		},
 		Watch: ship.Limits{
 			For: 10 * time.Minute, ErrorRate: 0.01, P95: 2 * time.Second, Confidence: 0.99, Min: 30 * time.Second,
 			Warmup: 10 * time.Second, OnInconclusive: ship.HoldForAPerson,
 		},
-		KeepOld:     15 * time.Minute,
-		Drain:       30 * time.Second,
-		Hold:        20 * time.Second,
-		SecretsFile: "/etc/shop/staging.env",
+		KeepOld: 15 * time.Minute,
+		Drain:   30 * time.Second,
+
+		LongLivedDrain: 90 * time.Second,
+		Hold:           20 * time.Second,
+		SecretsFile:    "/etc/shop/staging.env",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

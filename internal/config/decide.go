@@ -13,6 +13,8 @@ const (
 	defaultListen        = "127.0.0.1:8080"
 	defaultKeepOld       = 15 * time.Minute
 	defaultDrain         = 30 * time.Second
+	defaultLongLived     = time.Minute
+	defaultHoldMax       = 1000
 	defaultHold          = 20 * time.Second
 	defaultGrace         = 10 * time.Second
 	defaultGate          = 30 * time.Minute
@@ -51,6 +53,7 @@ func (d *decoder) decide(doc *document, name string) ship.Environment {
 		Drain:    s.Drain.or(defaultDrain),
 		Hold:     s.Hold.or(defaultHold),
 	}
+	env.LongLivedDrain = s.LongLived.or(max(defaultLongLived, env.Drain))
 	if env.Platform.Kind == "" {
 		env.Platform.Kind = defaultPlatform
 	}
@@ -188,6 +191,9 @@ func proxy(b *proxyBlock) ship.Proxy {
 		ResponseTimeout: b.ResponseTimeout.or(defaultResponse),
 		KeepAlive:       b.KeepAlive.or(defaultKeepAlive),
 		MaxBody:         b.MaxBody.or(defaultMaxBody),
+		HoldMax:         b.HoldMax.or(defaultHoldMax),
+		Maintenance:     b.Maintenance.Text,
+		AssetPath:       b.AssetPath.Text,
 	}
 	if r := b.RateLimit; r != nil {
 		p.RateLimit = &ship.RateLimit{Requests: r.Requests.N, Per: r.Per.or(time.Second), Burst: r.Burst.or(r.Requests.N)}

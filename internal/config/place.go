@@ -102,6 +102,19 @@ func (v *urlPath) decode(d *decoder, n ast.Node) {
 	}
 }
 
+// An assetPath is the beginning of the paths of static files.
+type assetPath struct{ urlPath }
+
+func (v *assetPath) decode(d *decoder, n ast.Node) {
+	v.urlPath.decode(d, n)
+	if v.Text == "" {
+		return
+	}
+	if v.Text == "/" || !strings.HasSuffix(v.Text, "/") || strings.ContainsAny(v.Text, "?%") {
+		d.report(v.At, "write it like /static/", "%q is not the folder of an app's static files", v.Text)
+	}
+}
+
 // A host is the name requests are for, without a port.
 type host struct{ plain }
 

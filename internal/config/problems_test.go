@@ -71,6 +71,8 @@ func TestEachProblemOfAValueHasItsPlace(t *testing.T) {
 		{"watch: {on_inconclusive: pass}", `4:26: "pass" is not one of extend, promote, hold, rollback`},
 		{"watch: {min: 0s}", `4:14: the duration must be more than nothing`},
 		{"watch: {for: 1h}\nkeep_old: 30m", `5:11: keep_old is 30m0s, shorter than watch.for, 1h0m0s`},
+		{"proxy: {asset_path: /static}", `4:21: "/static" is not the folder of an app's static files [write it like /static/]`},
+		{"proxy: {asset_path: /}", `4:21: "/" is not the folder of an app's static files [write it like /static/]`},
 		{"proxy: {max_body: 50}", `4:19: the size 50 has no unit [write 50MB for megabytes]`},
 		{"proxy: {max_body: 0MB}", `4:19: "0MB" is not a size such as 512KB, 10MB or 1GB`},
 		{"proxy: {trusted_proxies: [10.0.0/8]}", `4:27: "10.0.0/8" is not a network such as 10.0.0.0/8 or an address`},

@@ -69,6 +69,7 @@ func (percent) JSONSchema() *jsonschema.Schema     { return textSchema(`^[0-9]+(
 func (projectPath) JSONSchema() *jsonschema.Schema { return textSchema(`^[^/~\\]`) }
 func (pattern) JSONSchema() *jsonschema.Schema     { return textSchema(`^[^/~\\]`) }
 func (urlPath) JSONSchema() *jsonschema.Schema     { return textSchema(`^/([^/]|$)`) }
+func (assetPath) JSONSchema() *jsonschema.Schema   { return textSchema(`^/[^/].*/$`) }
 func (userName) JSONSchema() *jsonschema.Schema    { return textSchema(userPattern.String()) }
 func (server) JSONSchema() *jsonschema.Schema      { return textSchema(`^(ssh://|unix:///|/)`) }
 func (toolSettings) JSONSchema() *jsonschema.Schema {

@@ -31,6 +31,7 @@ type settings struct {
 	Watch      *watchBlock      `json:"watch" jsonschema_description:"What the new release is held to after the swap. Beyond a limit the old one gets the traffic back."`
 	KeepOld    duration         `json:"keep_old" jsonschema_description:"How long the old release stays warm after the swap. Default 15m, or as long as the watch may last when that is longer."`
 	Drain      duration         `json:"drain" jsonschema_description:"How long requests under way get to end. Default 30s."`
+	LongLived  duration         `json:"long_lived_drain" jsonschema_description:"How long WebSockets and event streams get to end; they are closed one after the other. Default 1m, or drain when that is longer."`
 	Hold       duration         `json:"hold" jsonschema_description:"Requests wait at the proxy no longer than this. Default 20s."`
 }
 
@@ -144,6 +145,9 @@ type proxyBlock struct {
 	ResponseTimeout duration        `json:"response_timeout" jsonschema_description:"Time the app may take to begin an answer. Default 1m."`
 	KeepAlive       duration        `json:"keep_alive" jsonschema_description:"How long an idle connection to an instance is kept; keep it below the app's own time. Default 1s."`
 	MaxBody         size            `json:"max_body" jsonschema_description:"Largest body of a request, such as 10MB. Default 1GB."`
+	HoldMax         count           `json:"hold_max" jsonschema:"minimum=1,maximum=100000" jsonschema_description:"So many requests wait at the proxy during a hold; more are sent away. Default 1000."`
+	Maintenance     plain           `json:"maintenance" jsonschema_description:"Sentence on the maintenance page. Default a general one."`
+	AssetPath       assetPath       `json:"asset_path" jsonschema_description:"Path of the app's static files, such as /static/. One the new release does not have is taken from the old one while that is kept."`
 	RateLimit       *rateLimitBlock `json:"rate_limit" jsonschema_description:"How many requests one client may send. Default any number."`
 }
 

@@ -62,5 +62,5 @@ func (w *work) startAgain(ctx context.Context, slot ship.Slot) error {
 	if err := health.Wait(ctx, targets, health.Settings{HealthyAfter: h.HealthyAfter, Every: h.Every, GiveUp: h.GiveUp}, w.progress(ctx)); err != nil {
 		return fmt.Errorf("start v%d again: %w", rel.Number, err)
 	}
-	return w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot, Drain: old.Settings.Drain})
+	return w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot, Drain: old.Settings.Drain, LongLivedDrain: old.Settings.LongLivedDrain})
 }

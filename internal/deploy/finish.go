@@ -140,8 +140,7 @@ func (w *work) success(r ship.Result) string {
 	case w.run.Request.Verb == ship.VerbMigrate:
 		return fmt.Sprintf("%s is migrated for v%d", w.env(), r.Candidate)
 	case r.Receipt != nil && w.run.Plan.From != nil:
-		return fmt.Sprintf("v%d serves %s; %d requests were under way at the swap, %d ended by themselves, %d were cut",
-			r.Serving, w.env(), r.Receipt.InFlight, r.Receipt.Drained, r.Receipt.Cut)
+		return fmt.Sprintf("v%d serves %s; %s", r.Serving, w.env(), r.Receipt)
 	}
 	return fmt.Sprintf("v%d serves %s", r.Serving, w.env())
 }

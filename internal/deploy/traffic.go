@@ -196,7 +196,7 @@ func shift(ctx context.Context, w *work) (string, any, error) {
 	}
 	env := w.run.Request.Environment
 	begun := time.Now()
-	if err := w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot, Drain: env.Drain, Watch: p.Watch, KeepOld: env.KeepOld}); err != nil {
+	if err := w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot, Drain: env.Drain, LongLivedDrain: env.LongLivedDrain, Watch: p.Watch, KeepOld: env.KeepOld}); err != nil {
 		return "", nil, err
 	}
 	return fmt.Sprintf("%s serves after %s", slot, time.Since(begun).Round(time.Millisecond)), nil, nil
@@ -232,7 +232,8 @@ func unshift(ctx context.Context, w *work) (string, any, error) {
 	if len(old.Instances) == 0 {
 		return "", nil, ship.Errorf(ship.Failed, "shiplock rollback "+w.env().Name, "the old release no longer runs")
 	}
-	err = w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot.Other(), Drain: w.run.Request.Environment.Drain})
+	env := w.run.Request.Environment
+	err = w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot.Other(), Drain: env.Drain, LongLivedDrain: env.LongLivedDrain})
 	if ship.KindOf(err) == ship.RolledBack {
 		err = nil // the platform's guard was quicker
 	}
@@ -245,7 +246,7 @@ func drain(ctx context.Context, w *work) (string, any, error) {
 		obs, err := w.platform.Observe(ctx, w.env())
 		if err == nil && obs.Receipt != nil && !draining(obs) {
 			r := obs.Receipt
-			return fmt.Sprintf("%d were under way, %d ended by themselves, %d were cut after %s", r.InFlight, r.Drained, r.Cut, r.Took.Round(time.Millisecond)), r, nil
+			return r.String(), r, nil
 		}
 		if err := sleep(ctx, pollEvery); err != nil {
 			return "", nil, fmt.Errorf("wait for the old release to drain: %w", err)

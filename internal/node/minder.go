@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,8 +126,9 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 		e.poke()
 		return
 	}
-	left := max(old.At.Add(old.Drain).Sub(failpoint.Now()), 0)
-	report, err := e.n.proxies.drain(ctx, e.id, old.Generation, proxy.Grace{Requests: left, Lasting: left})
+	since := failpoint.Now().Sub(old.At)
+	grace := proxy.Grace{Requests: max(old.Drain-since, 0), Lasting: max(cmp.Or(old.LongLived, old.Drain)-since, 0)}
+	report, err := e.n.proxies.drain(ctx, e.id, old.Generation, grace)
 	if ctx.Err() != nil {
 		return
 	}
@@ -135,13 +137,13 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 		pause(ctx, time.Second) // a new worker knows nothing of them and says so
 		e.poke()
 	}
-	gone := err == nil || left == 0
+	gone := err == nil || grace == (proxy.Grace{})
 	err = e.change(func(s *envState) error {
 		if s.Old == nil || s.Old.Generation != old.Generation || !gone {
 			return errUnchanged
 		}
 		s.Old.Drained = true
-		s.Told.InFlight, s.Told.Drained, s.Told.Cut = report.InFlight, report.Drained, report.Cut
+		tell(&s.Told, report)
 		s.Told.Took = failpoint.Now().Sub(old.At)
 		return nil
 	})
@@ -149,6 +151,12 @@ func (e *environment) drain(ctx context.Context, old oldState) {
 		e.complain("a drain was not recorded", err)
 	}
 	e.poke()
+}
+
+// tell writes a drain on the receipt of its swap.
+func tell(r *ship.Receipt, d proxy.DrainReport) {
+	r.InFlight, r.Drained, r.Cut, r.Protocols = d.InFlight, d.Drained, d.Cut, d.Protocols
+	r.Admitted, r.Finished, r.Lost, r.GivenUp = d.Admitted, d.Finished, d.Lost, d.GivenUp
 }
 
 // retire stops the old slot when it has been kept long enough.

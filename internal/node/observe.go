@@ -39,7 +39,7 @@ func (e *environment) observe(ctx context.Context) platform.Observation {
 
 func (s *slotState) status(g proxy.GenerationStatus, draining bool) platform.SlotStatus {
 	st := platform.SlotStatus{
-		Release: s.Spec.Release, Run: s.Run, Since: s.Since, InFlight: g.InFlight, Draining: draining,
+		Release: s.Spec.Release, Run: s.Run, Since: s.Since, InFlight: g.InFlight, Left: g.Left, Draining: draining,
 		Counters: platform.Counters{
 			Requests: g.Counters.Requests, Errors: g.Counters.Errors,
 			P50: g.Counters.Latency.Quantile(0.50), P95: g.Counters.Latency.Quantile(0.95), P99: g.Counters.Latency.Quantile(0.99),

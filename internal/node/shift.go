@@ -59,7 +59,7 @@ func (e *envState) moveTo(run string, s platform.Shift, counted proxy.Environmen
 			return errUnchanged
 		}
 		e.endWatch(ended)
-		e.endSplit(e.Watch.Drain, at)
+		e.endSplit(e.Watch.drains(), at)
 		return nil
 	}
 	if why, ok := e.Latched[run]; ok {
@@ -89,14 +89,14 @@ func (e *envState) moveTo(run string, s platform.Shift, counted proxy.Environmen
 		e.enterStage(0, at)
 		return nil
 	}
-	e.take(run, s.To, s.Drain, max(s.KeepOld, s.Watch.Longest()), at)
+	e.take(run, s.To, drains{s.Drain, s.LongLivedDrain}, max(s.KeepOld, s.Watch.Longest()), at)
 	return nil
 }
 
 // take makes to the active slot, and lets the one before stay warm for a while.
-func (e *envState) take(run string, to ship.Slot, drain, keep time.Duration, at time.Time) {
+func (e *envState) take(run string, to ship.Slot, d drains, keep time.Duration, at time.Time) {
 	e.Split = nil
-	e.leave(to, drain, at)
+	e.leave(to, d, at)
 	if e.Old != nil {
 		e.Old.Keep = at.Add(keep)
 	}
@@ -110,13 +110,19 @@ func (e *envState) endWatch(why string) {
 	}
 }
 
+// drains are how long requests and streams get to end; no time for streams is
+// that of requests.
+type drains struct{ requests, streams time.Duration }
+
+func (w *watchState) drains() drains { return drains{w.Drain, w.LongLived} }
+
 // leave makes to the active slot and lets the requests of the one before end.
-func (e *envState) leave(to ship.Slot, drain time.Duration, at time.Time) {
+func (e *envState) leave(to ship.Slot, d drains, at time.Time) {
 	from := e.slot(e.Active)
 	e.Told = ship.Receipt{From: e.Active, To: to, At: at}
 	e.Old = nil
 	if from != nil && from.Started {
-		e.Old = &oldState{Slot: e.Active, Generation: from.Generation, At: at, Drain: drain}
+		e.Old = &oldState{Slot: e.Active, Generation: from.Generation, At: at, Drain: d.requests, LongLived: d.streams}
 	}
 	e.Active = to
 }

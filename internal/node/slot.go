@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -223,14 +224,33 @@ func (e *environment) clear(ctx context.Context, slot ship.Slot, record func() e
 		return err
 	}
 	defer unlock()
+	before := e.now().slot(slot)
 	if err := record(); err != nil {
 		return err
 	}
 	if err := e.n.proxies.apply(ctx); err != nil {
 		return err
 	}
+	e.finish(ctx, before)
 	e.halt(func(k *keeper) bool { return k.slot == slot })
 	return nil
+}
+
+// lastRequests is what requests get that a slot still has when it is stopped,
+// such as those for its assets.
+const lastRequests = 5 * time.Second
+
+// finish lets the last requests of a release end, from which traffic was taken.
+func (e *environment) finish(ctx context.Context, s *slotState) {
+	if s == nil || !s.Started || e.n.proxies.pid() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*lastRequests)
+	defer cancel()
+	grace := proxy.Grace{Requests: lastRequests, Lasting: lastRequests}
+	if _, err := e.n.proxies.drain(ctx, e.id, s.Generation, grace); err != nil {
+		e.complain("the last requests of a slot were not waited for", err)
+	}
 }
 
 // vacate records that what ran in the slot is not wanted any more. A guard

@@ -18,7 +18,7 @@ import (
 func newWatch(run string, s platform.Shift, to, from *slotState, counted proxy.EnvironmentStatus, at time.Time) *watchState {
 	w := &watchState{
 		Run: run, Slot: s.To, Generation: to.Generation, Limits: s.Watch, Began: at, Since: at, Until: at.Add(s.Watch.For),
-		Drain: s.Drain, KeepOld: s.KeepOld,
+		Drain: s.Drain, LongLived: s.LongLivedDrain, KeepOld: s.KeepOld,
 		Verdict: ship.Verdict{Outcome: ship.Wait, Reason: "the watch has begun"},
 		Base:    map[string]proxy.Counters{to.Generation: counted.Generations[to.Generation].Counters},
 	}
@@ -51,17 +51,17 @@ func (e *envState) enterStage(n int, at time.Time) {
 		e.Split = &splitState{To: w.Slot, Percent: w.Stages[n].Percent, Sticky: w.Sticky}
 		return
 	}
-	e.take(w.Run, w.Slot, w.Drain, max(w.KeepOld, w.Limits.Longest()), at)
+	e.take(w.Run, w.Slot, w.drains(), max(w.KeepOld, w.Limits.Longest()), at)
 }
 
 // endSplit sends all requests to the active slot again. The other one's end by
 // themselves, and it stays as it is.
-func (e *envState) endSplit(drain time.Duration, at time.Time) {
+func (e *envState) endSplit(d drains, at time.Time) {
 	from := e.slot(e.Split.To)
 	e.Told = ship.Receipt{From: e.Split.To, To: e.Active, At: at}
 	e.Old = nil
 	if from != nil {
-		e.Old = &oldState{Slot: e.Split.To, Generation: from.Generation, At: at, Drain: drain}
+		e.Old = &oldState{Slot: e.Split.To, Generation: from.Generation, At: at, Drain: d.requests, LongLived: d.streams}
 	}
 	e.Split = nil
 }

@@ -103,6 +103,7 @@ type oldState struct {
 	Generation string        `json:"generation"`
 	At         time.Time     `json:"at"`
 	Drain      time.Duration `json:"drain"`
+	LongLived  time.Duration `json:"long_lived,omitempty"` // Drain of streams; 0 is Drain
 	Drained    bool          `json:"drained"`
 	Keep       time.Time     `json:"keep"` // until then it stays warm
 }
@@ -127,12 +128,13 @@ type watchState struct {
 	Verdict    ship.Verdict `json:"verdict"`
 	Shifted    bool         `json:"shifted"` // traffic was given back
 
-	Stages  []ship.Stage  `json:"stages,omitempty"`
-	Stage   int           `json:"stage,omitempty"` // the one in force; len(Stages) when all are over
-	Since   time.Time     `json:"since"`           // of the stage
-	Sticky  bool          `json:"sticky,omitempty"`
-	Drain   time.Duration `json:"drain"`
-	KeepOld time.Duration `json:"keep_old"`
+	Stages    []ship.Stage  `json:"stages,omitempty"`
+	Stage     int           `json:"stage,omitempty"` // the one in force; len(Stages) when all are over
+	Since     time.Time     `json:"since"`           // of the stage
+	Sticky    bool          `json:"sticky,omitempty"`
+	Drain     time.Duration `json:"drain"`
+	LongLived time.Duration `json:"long_lived,omitempty"` // Drain of streams; 0 is Drain
+	KeepOld   time.Duration `json:"keep_old"`
 
 	Config  analysis.Config           `json:"config"`
 	Base    map[string]proxy.Counters `json:"base,omitempty"` // what was counted before, by generation

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"net"
 	"os"
 	"slices"
@@ -79,7 +80,8 @@ func (e *envState) entry(env ship.Environment) proxy.Environment {
 	p := proxy.Environment{
 		ID: e.ID, Listen: env.Route.Listen, Hosts: env.Route.Hosts,
 		Active: e.Active, Slots: map[ship.Slot]proxy.Backend{},
-		Mode: e.Mode.Mode, Text: e.Mode.Text,
+		Mode: e.Mode.Mode, Text: cmp.Or(e.Mode.Text, env.Proxy.Maintenance),
+		HoldMax: env.Proxy.HoldMax, Kept: e.kept(),
 		HealthPath: env.Health.Path, SlowerThan: env.Watch.P95, Proxy: env.Proxy,
 	}
 	switch e.Mode.Mode {
@@ -111,6 +113,17 @@ func (e *envState) entry(env ship.Environment) proxy.Environment {
 		p.Split = nil
 	}
 	return p
+}
+
+// kept is the slot that was active before, while it runs.
+func (e *envState) kept() ship.Slot {
+	if e.Old == nil {
+		return ""
+	}
+	if s := e.slot(e.Old.Slot); s == nil || !s.Started || s.Generation != e.Old.Generation {
+		return ""
+	}
+	return e.Old.Slot
 }
 
 // addresses are those of the web instances. One that is being restarted stays

@@ -276,10 +276,10 @@ func (e *envState) giveBack(why string, at time.Time) bool {
 	e.Latched[w.Run] = why
 	w.Shifted = true
 	if e.Split != nil {
-		e.endSplit(w.Drain, at)
+		e.endSplit(w.drains(), at)
 		return true
 	}
-	e.leave(w.Back, w.Drain, at) // without a time to keep: it stays
+	e.leave(w.Back, w.drains(), at) // without a time to keep: it stays
 	e.ActiveRun = w.Run
 	return true
 }

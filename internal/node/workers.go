@@ -33,6 +33,7 @@ func grace(s *state) proxy.Grace {
 	for _, e := range s.Environments {
 		if routed := e.routed(); routed != nil {
 			g.Requests = max(g.Requests, routed.Spec.Environment.Drain)
+			g.Lasting = max(g.Lasting, routed.Spec.Environment.LongLivedDrain)
 		}
 	}
 	if g.Requests <= 0 {

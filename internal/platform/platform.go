@@ -113,6 +113,8 @@ type Result struct {
 type Shift struct {
 	To    ship.Slot     `json:"to"`
 	Drain time.Duration `json:"drain"`
+	// LongLivedDrain is Drain for WebSocket and event streams; 0 is Drain.
+	LongLivedDrain time.Duration `json:"long_lived_drain,omitempty"`
 	// Watch, unless its For is zero, has the platform guard the new slot and
 	// shift back by itself. A shift back latches the run: later shifts of the
 	// same run are refused with kind RolledBack.
@@ -169,9 +171,11 @@ type SlotStatus struct {
 	Run       string       `json:"run"` // that started it
 	Instances []Instance   `json:"instances"`
 	InFlight  int64        `json:"in_flight"`
-	Draining  bool         `json:"draining,omitempty"`
-	Counters  Counters     `json:"counters"`
-	Since     time.Time    `json:"since"`
+	// Left is InFlight by protocol.
+	Left     map[ship.Protocol]int64 `json:"left,omitempty"`
+	Draining bool                    `json:"draining,omitempty"`
+	Counters Counters                `json:"counters"`
+	Since    time.Time               `json:"since"`
 }
 
 // Counters count the requests a slot answered since it was started.

@@ -20,7 +20,8 @@ const (
 // is answered 504 or broken off. Long-lived ones are asked to end, evenly over
 // their own grace, where no message and no event is cut in two. After it
 // returned without an error the generation never sees another request but for
-// its assets, and its connections are closed. A generation that is not known
+// its assets, and its connections are closed. Asked again, it waits for the
+// requests for assets. A generation that is not known
 // (of an earlier worker, or long gone) is drained already. It fails when the
 // generation takes requests, or does so again meanwhile.
 func (p *Proxy) Drain(ctx context.Context, env ship.EnvironmentID, name string, grace Grace) (DrainReport, error) {
@@ -73,7 +74,7 @@ func (p *Proxy) drainStep(g *generation, d *drain, now time.Time) (DrainReport, 
 		return DrainReport{}, false, ship.Errorf(ship.Invalid, "", "generation %s of %s is active and cannot be drained", g.name, g.env)
 	}
 	if g.report != nil {
-		return *g.report, true, nil
+		return *g.report, g.assets.inside.Load() == 0 || !now.Before(d.plain), nil
 	}
 	late, lateStreams := !now.Before(d.plain), !now.Before(d.lasting)
 	if late || g.busy() == 0 {

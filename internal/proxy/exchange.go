@@ -26,6 +26,7 @@ type exchange struct {
 	env   *environment
 	draw  *draw // in a split; nil is none
 	to    *target
+	older *target  // answers instead, for an asset that to does not know
 	at    *address // the instance it was sent to last
 	tries int      // at instances of to
 	door  *door
@@ -97,6 +98,9 @@ func (ex *exchange) end(broke bool) {
 		ex.to.lastingOf(ex.protocol()).Add(-1)
 	}
 	ex.unpick()
+	if ex.older != nil {
+		ex.older.assets.leave()
+	}
 	ex.to.roster.leave(ex)
 	ex.door.leave()
 }
@@ -114,6 +118,8 @@ func (ex *exchange) count(broke bool) {
 	whole := ex.lasting && ex.stream.whole()
 	flow := &ex.env.flow.finished
 	switch {
+	case ex.older != nil:
+		flow = ex.countAsset(incomplete)
 	case (incomplete || ex.lasting) && ex.cut() && !whole:
 		ex.clock.stop()
 		t.cut.Add(1)

@@ -33,6 +33,7 @@ type generation struct {
 	key
 	requests  door // ordinary requests, while the generation is active and the mode is Serving
 	probes    door // health requests, while it is active in another mode
+	assets    door // assets that its successor does not know
 	transport *http.Transport
 	conns     connSet
 	tally     tally
@@ -74,6 +75,7 @@ func newGeneration(k key) *generation {
 	g := &generation{key: k, addresses: map[string]*address{}}
 	g.requests.seal()
 	g.probes.seal()
+	g.assets.seal()
 	g.conns.open = map[*conn]struct{}{}
 	g.transport = &http.Transport{
 		DialContext:            g.dial,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,6 +84,9 @@ func (p *Proxy) openDoors(next *state) {
 		if env.active == nil {
 			continue
 		}
+		for _, t := range env.keepers() {
+			t.assets.open()
+		}
 		env.active.probes.open()
 		for _, t := range env.takers() {
 			t.active, t.served, t.report = true, true, nil
@@ -99,6 +103,9 @@ func (p *Proxy) shutDoors(next *state) {
 		env := next.envs[g.env]
 		if env != nil {
 			g.listed = env.lists(g)
+		}
+		if env == nil || !slices.ContainsFunc(env.keepers(), func(t *target) bool { return t.generation == g }) {
+			g.assets.seal()
 		}
 		if env != nil && env.takes(g) {
 			if env.active.generation != g {
@@ -142,7 +149,7 @@ func (env *environment) lists(g *generation) bool {
 func (p *Proxy) prune(s *state) {
 	for k, g := range p.generations {
 		env := s.envs[g.env]
-		if env != nil && env.lists(g) || g.busy() > 0 {
+		if env != nil && env.lists(g) || g.busy()+g.assets.inside.Load() > 0 {
 			continue
 		}
 		g.transport.CloseIdleConnections()

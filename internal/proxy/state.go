@@ -41,6 +41,7 @@ type environment struct {
 	Environment
 	active   *target // nil when no slot is active
 	split    *split  // nil when every request goes to active
+	kept     *target // may know assets that active does not
 	previous *target // was active before, still in the table, may be draining
 	queue    *queue
 	clients  *analysis.Clients
@@ -167,6 +168,9 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 		byGeneration[b.Generation] = t
 		if slot == e.Active {
 			env.active = t
+		}
+		if slot == e.Kept && slot != e.Active {
+			env.kept = t
 		}
 		if e.Split != nil && e.Split.Percent > 0 && slot == e.Split.To {
 			env.split = newSplit(*e.Split, t)

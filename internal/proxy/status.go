@@ -78,20 +78,21 @@ type GenerationStatus struct {
 // end.
 type Counters struct {
 	Requests int64     `json:"requests"`
-	Classes  [6]int64  `json:"classes"`        // by status class: [2] counts 200…299
-	Errors   int64     `json:"errors"`         // 5xx, no answer, answer broken off
-	Counted  int64     `json:"counted"`        // of Errors: see analysis.Clients
-	NoAnswer int64     `json:"no_answer"`      // of Errors: the application could not be reached or hung up
-	Late     int64     `json:"late"`           // of Errors: no answer in time
-	Broken   int64     `json:"broken"`         // of Errors: the application broke off its answer
-	Refused  int64     `json:"refused"`        // attempts that could not connect; each is an error unless an address of the same generation answered
-	InARow   int64     `json:"refused_in_row"` // requests in a row that could not connect, up to now
-	Cut      int64     `json:"cut"`            // ended by a drain's deadline; not errors
-	Aborted  int64     `json:"aborted"`        // the client went away (499); not errors
-	Replayed int64     `json:"replayed"`       // requests tried again at another address
-	Timed    int64     `json:"timed"`          // 0 when Environment.SlowerThan is
-	Slow     int64     `json:"slow"`           // exactly, of Timed
-	Slower   int64     `json:"slower"`         // of Timed: than Environment.ComparedWith
+	Classes  [6]int64  `json:"classes"`          // by status class: [2] counts 200…299
+	Errors   int64     `json:"errors"`           // 5xx, no answer, answer broken off
+	Counted  int64     `json:"counted"`          // of Errors: see analysis.Clients
+	NoAnswer int64     `json:"no_answer"`        // of Errors: the application could not be reached or hung up
+	Late     int64     `json:"late"`             // of Errors: no answer in time
+	Broken   int64     `json:"broken"`           // of Errors: the application broke off its answer
+	Refused  int64     `json:"refused"`          // attempts that could not connect; each is an error unless an address of the same generation answered
+	InARow   int64     `json:"refused_in_row"`   // requests in a row that could not connect, up to now
+	Cut      int64     `json:"cut"`              // ended by a drain's deadline; not errors
+	Aborted  int64     `json:"aborted"`          // the client went away (499); not errors
+	Assets   int64     `json:"assets,omitempty"` // it answered for assets that its successor does not know; in no other counter
+	Replayed int64     `json:"replayed"`         // requests tried again at another address
+	Timed    int64     `json:"timed"`            // 0 when Environment.SlowerThan is
+	Slow     int64     `json:"slow"`             // exactly, of Timed
+	Slower   int64     `json:"slower"`           // of Timed: than Environment.ComparedWith
 	Latency  Histogram `json:"latency"`
 }
 

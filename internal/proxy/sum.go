@@ -15,6 +15,7 @@ func (c Counters) Plus(o Counters) Counters {
 	c.Cut += o.Cut
 	c.Aborted += o.Aborted
 	c.Replayed += o.Replayed
+	c.Assets += o.Assets
 	c.Slow += o.Slow
 	c.Slower += o.Slower
 	c.Counted += o.Counted

@@ -41,6 +41,9 @@ type Environment struct {
 	Active ship.Slot             `json:"active,omitempty"`
 	Slots  map[ship.Slot]Backend `json:"slots,omitempty"`
 	Mode   ship.Mode             `json:"mode,omitempty"` // "" is Serving
+	// Kept is a slot that was active before and still runs. It is asked for
+	// assets (Proxy.AssetPath) that the active one does not know.
+	Kept ship.Slot `json:"kept,omitempty"`
 	// Split, unless nil, shares the requests between Active and another slot.
 	Split *Split `json:"split,omitempty"`
 

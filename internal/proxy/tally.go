@@ -11,7 +11,7 @@ import (
 type tally struct {
 	requests, errors, refused, inARow atomic.Int64
 	cut, aborted                      atomic.Int64
-	replayed, lasting                 atomic.Int64
+	replayed, lasting, assets         atomic.Int64
 	noAnswer, late, broken            atomic.Int64
 	timed, slow, slower               atomic.Int64
 	counted                           atomic.Int64 // of errors: see analysis.Clients
@@ -94,6 +94,7 @@ func (t *tally) read() Counters {
 		Cut:      t.cut.Load(),
 		Aborted:  t.aborted.Load(),
 		Replayed: t.replayed.Load(),
+		Assets:   t.assets.Load(),
 		Slow:     t.slow.Load(),
 		Slower:   t.slower.Load(),
 		Latency:  t.latency.read(),

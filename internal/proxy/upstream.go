@@ -34,6 +34,9 @@ func (upstream) RoundTrip(out *http.Request) (*http.Response, error) {
 		res, err := ex.attempt(out)
 		if !isRefusal(err) {
 			ex.connected = err == nil || !ex.clientGone()
+			if err == nil {
+				res = ex.asset(out, res)
+			}
 			return res, err
 		}
 		if ex.clientGone() || ex.cut() {
@@ -115,8 +118,8 @@ func modifyResponse(res *http.Response) error {
 	}
 	ex.status = res.StatusCode
 	res.Header.Set("X-Request-Id", ex.id)
-	if ex.to.release != "" {
-		res.Header.Set("X-Shiplock-Release", ex.to.release)
+	if release := cmp.Or(ex.older, ex.to).release; release != "" {
+		res.Header.Set("X-Shiplock-Release", release)
 	}
 	ex.env.split.keep(ex, res.Header)
 	ex.sent.answer()

@@ -30,7 +30,10 @@ type Environment struct {
 	Sticky   bool             `json:"sticky,omitempty"` // clients stay with the release they met in a stage
 	KeepOld  time.Duration    `json:"keep_old"` // the old slot stays warm for so long after the swap
 	Drain    time.Duration    `json:"drain"`    // requests under way get so long to end
-	Hold     time.Duration    `json:"hold"`     // requests wait at the proxy no longer than this
+	// LongLivedDrain is Drain for WebSocket, event streams and the like, which
+	// are ended one after the other; 0 is Drain.
+	LongLivedDrain time.Duration `json:"long_lived_drain"`
+	Hold           time.Duration `json:"hold"` // requests wait at the proxy no longer than this
 
 	SecretsFile string `json:"secrets_file,omitempty"` // absolute; mode 0600
 }
@@ -55,6 +58,9 @@ type Proxy struct {
 	ResponseTimeout time.Duration `json:"response_timeout"`          // an answer has to begin within
 	KeepAlive       time.Duration `json:"keep_alive"`                // of an idle connection to an instance
 	MaxBody         int64         `json:"max_body"`                  // bytes of a request
+	HoldMax         int           `json:"hold_max"`                  // so many requests wait during a hold
+	Maintenance     string        `json:"maintenance,omitempty"`     // text of the maintenance page, unless it was closed with another
+	AssetPath       string        `json:"asset_path,omitempty"`      // what is missing below it is asked of the release before
 	RateLimit       *RateLimit    `json:"rate_limit,omitempty"`
 }
 
