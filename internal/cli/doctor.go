@@ -86,6 +86,7 @@ type doctor struct {
 	answers bool // the server does
 	status  []wire.EnvironmentStatus
 	known   []ship.Environment // settings of what the server deploys
+	nodePID int                // 0 when no node answers
 }
 
 // A check looks at an environment.

@@ -105,6 +105,11 @@ func (d *doctor) node(ctx context.Context) {
 		d.all.add("node", fail, "shiplock up", "no node answers: the server starts it")
 	case err != nil:
 		d.all.failed("node", err)
+	}
+	if d.nodePID = info.PID; err != nil {
+		return
+	}
+	switch {
 	case info.Worker == 0:
 		d.all.add("node", fine, "", "pid %d, up for %s, nothing to serve yet", info.PID, ago(info.Started))
 	default:
@@ -198,7 +203,7 @@ func (d *doctor) listen(ctx context.Context, env ship.Environment) (out findings
 		case err == nil:
 			_ = l.Close()
 			out.add("listen", fine, "", "%s is free", address)
-		case d.ours(address):
+		case d.ours(address), holdsPort(d.nodePID, port):
 			out.add("listen", fine, "", "%s is ours", address)
 		case errors.Is(err, syscall.EADDRINUSE):
 			out.add("listen", fail, "ss -ltnp sport = :"+port, "%s is taken by another program", address)
@@ -213,7 +218,9 @@ func (d *doctor) listen(ctx context.Context, env ship.Environment) (out findings
 	return out
 }
 
-// ours tells whether the node serves at an address.
+// ours tells whether the server says that the node serves at an address. A
+// node that has it and serves nothing, as after a failed first deployment, is
+// known by its process.
 func (d *doctor) ours(address string) bool {
 	for _, env := range d.known {
 		i := slices.IndexFunc(d.status, func(st wire.EnvironmentStatus) bool { return st.ID == env.ID })

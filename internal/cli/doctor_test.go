@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/shiplock/shiplock/internal/node"
 	"github.com/shiplock/shiplock/internal/testneed"
 )
 
@@ -224,4 +226,30 @@ func TestDoctorAsksTheInterpreter(t *testing.T) {
 		config := fmt.Sprintf("app: shop\nrun: {python: %s, processes: {web: ./serve}}\nenvironments: {dev: {}}\n", strings.Replace(python, ": no}", ": false}", 1))
 		has(t, examine(t, config), want.Check, want.State, want.Detail, want.Next)
 	}
+}
+
+func TestDoctorKnowsTheNodesAddressAlthoughNothingWasDeployedWell(t *testing.T) {
+	dir := place(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	// A node that is this process.
+	socket := node.Socket(filepath.Join(dir, "data", "node"))
+	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	at, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(node.Info{PID: os.Getpid(), Started: time.Now()})
+	})}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(at) }()
+	defer func() { _ = srv.Close(); <-served }()
+	taken := l.Addr().String()
+	has(t, examine(t, least+"environments: {dev: {listen: '"+taken+"'}}\n"), "listen", "ok", taken+" is ours", "")
 }

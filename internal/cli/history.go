@@ -30,6 +30,9 @@ func (s *session) historyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := s.mistaken(env, len(runs)); err != nil {
+					return err
+				}
 				return s.print(runs, func(w io.Writer) {
 					if len(runs) == 0 {
 						fmt.Fprintln(w, "There is no run yet.")

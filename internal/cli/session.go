@@ -31,6 +31,7 @@ type session struct {
 	state                      string        // run without a server, with the state there
 	claim                      time.Duration // without a server: how long ours outlives us
 	quiet, noColor             bool
+	onlyHere                   []string // files the chosen environment names by a path relative to here
 }
 
 func (s *session) json() bool { return s.output == "json" }
@@ -69,10 +70,11 @@ func (s *session) environment(args []string) (*config.File, ship.Environment, er
 	all := f.Environments()
 	switch {
 	case len(args) > 0:
-		env, err := f.Environment(args[0])
-		return f, env, err
+		all = args[:1]
+		fallthrough
 	case len(all) == 1:
 		env, err := f.Environment(all[0])
+		s.onlyHere = f.OnlyHere(all[0])
 		return f, env, err
 	}
 	return nil, ship.Environment{}, usage{fmt.Errorf("name an environment: %s has %s", s.file, strings.Join(all, ", "))}
@@ -88,6 +90,10 @@ func (s *session) with(ctx context.Context, configured string, f func(context.Co
 		if address == "" {
 			address = a
 		}
+	}
+	if strings.HasPrefix(address, "ssh://") && len(s.onlyHere) > 0 {
+		return ship.Errorf(ship.Invalid, "put the file on that machine and name it by its absolute path there",
+			"the server is on another machine (%s), where a path relative to %s is no file: %s", address, s.file, strings.Join(s.onlyHere, ", "))
 	}
 	c, err := client.Dial(address)
 	if err != nil {

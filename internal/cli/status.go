@@ -32,12 +32,26 @@ func (s *session) statusCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := s.mistaken(env, len(all)); err != nil {
+					return err
+				}
 				return s.print(all, func(w io.Writer) { printStatus(w, all) })
 			})
 		},
 	}
 	c.Flags().StringVar(&s.state, "state", "", "run without a server, with the state at this `URL`")
 	return c
+}
+
+// mistaken refuses the name of an environment of which nothing was found and
+// which the configuration here, if there is one, does not have.
+func (s *session) mistaken(env string, found int) error {
+	f, err := s.load()
+	if err != nil || env == "" || found > 0 {
+		return nil //nolint:nilerr // without a configuration every name may be right
+	}
+	_, err = f.Environment(env)
+	return err
 }
 
 // appName returns the configured app, or "" for all when there is no

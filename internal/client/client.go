@@ -26,6 +26,7 @@ import (
 type Client struct {
 	http *http.Client
 	name string // where the server is, for errors
+	mend string // what to type when it is not reached
 }
 
 // Name says where the server is.
@@ -48,7 +49,7 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, si
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, ship.Errorf(ship.Unreachable, "shiplock up", "no server answers at %s: %w", c.name, cause(err))
+		return nil, ship.Errorf(ship.Unreachable, c.mend, "no server answers at %s: %w", c.name, cause(err))
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil

@@ -37,7 +37,9 @@ func Dial(address string) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Over(address, func(context.Context) (net.Conn, error) { return dialCommand(argv) }), nil
+		c := Over(address, func(context.Context) (net.Conn, error) { return dialCommand(argv) })
+		c.mend = sshMend(u)
+		return c, nil
 	}
 	return nil, ship.Errorf(ship.Invalid, "use ssh://user@host or the path of a socket", "server %q has an unknown scheme", address)
 }
@@ -48,7 +50,25 @@ func Over(name string, dial func(context.Context) (net.Conn, error)) *Client {
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, DisableCompression: true,
 	}
-	return &Client{http: &http.Client{Transport: t}, name: name}
+	return &Client{http: &http.Client{Transport: t}, name: name, mend: "shiplock up"}
+}
+
+// sshMend returns the command by which a person sees why a remote server does
+// not answer: it asks the same way.
+func sshMend(u *url.URL) string {
+	words := []string{"ssh"}
+	if p := u.Port(); p != "" {
+		words = append(words, "-p", p)
+	}
+	host := u.Hostname()
+	if user := u.User.Username(); user != "" {
+		host = user + "@" + host
+	}
+	words = append(words, host, "shiplock", "status")
+	if dir := u.Path; dir != "" && dir != "/" {
+		words = append(words, "--data", dir)
+	}
+	return strings.Join(words, " ")
 }
 
 // sshCommand returns the command that connects to a remote server's socket. No

@@ -119,9 +119,33 @@ func (f *File) Environment(name string) (ship.Environment, error) {
 	return env, nil
 }
 
+// OnlyHere names the settings of an environment that are files of this machine
+// by a path relative to the configuration's folder, as "secrets.file: x": a
+// server on another machine would look for them in vain.
+func (f *File) OnlyHere(name string) []string {
+	own, ok := f.doc.Environments.Get(name)
+	if !ok {
+		return nil
+	}
+	var all []string
+	add := func(key string, v hostFile) {
+		if v.Text != "" && !filepath.IsAbs(v.Text) {
+			all = append(all, key+": "+v.Text)
+		}
+	}
+	if s := merge(f.doc.settings, own.settings).Secrets; s != nil {
+		add("secrets.file", s.File)
+	}
+	if own.TLS != nil {
+		add("tls.cert", own.TLS.Cert)
+		add("tls.key", own.TLS.Key)
+	}
+	return all
+}
+
 func (f *File) noEnvironment(name string) error {
 	names := f.Environments()
-	hint := "shiplock deploy " + names[0]
+	hint := "shiplock config show"
 	if near := closest(name, names); near != "" {
 		hint = "did you mean " + near + "?"
 	}

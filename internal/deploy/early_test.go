@@ -3,6 +3,8 @@ package deploy_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -108,5 +110,29 @@ func TestARunThatHasBegunItsSwapIsNotAbortedUnseen(t *testing.T) {
 	}
 	if r := s.carry(run.ID); r.Status != ship.Paused {
 		t.Errorf("the run is %s: %s", r.Status, r.Reason)
+	}
+}
+
+func TestADatabaseThatCannotBeReachedInPreflightIsUnreachableAndLaterAFailure(t *testing.T) {
+	s := newStage(t)
+	s.env.Database.URL = ship.Value("sqlite:" + filepath.Join(s.dir, "no-such-folder", "shop.db"))
+	r := s.deploy(firstRelease(s))
+	if r.Status != ship.Broken || r.Kind != ship.Unreachable || r.Step != "preflight" || r.Schema != ship.SchemaUnchanged {
+		t.Errorf("the run ended as %s (%s) at %s, schema %s: %s", r.Status, r.Kind, r.Step, r.Schema, r.Reason)
+	}
+	s = newStage(t)
+	folder := filepath.Join(s.dir, "database")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.env.Database.URL = ship.Value("sqlite:" + filepath.Join(folder, "shop.db"))
+	run := s.add(firstRelease(s))
+	s.journal.after = func(kind string) {
+		if kind == "preflight" {
+			_ = os.RemoveAll(folder)
+		}
+	}
+	if r := s.carry(run.ID); r.Kind != ship.Failed {
+		t.Errorf("after preflight the run ended as %s (%s) at %s: %s", r.Status, r.Kind, r.Step, r.Reason)
 	}
 }

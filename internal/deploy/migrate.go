@@ -231,7 +231,11 @@ func (m *migration) failed(ctx context.Context, mig ship.Migration, before *data
 	if err := m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{mig.ID}}); err != nil {
 		return err
 	}
-	return ship.Errorf(ship.MigrationFailed, "shiplock logs "+m.w.env().Name+" --run "+m.w.run.ID, "%s failed: %w; %s, the schema is as it was before it", mig.ID, failure, how)
+	hint := "shiplock logs " + m.w.env().Name + " --run " + m.w.run.ID
+	if m.w.detached { // whoever started us has all there is to read
+		hint = "shiplock migrate status " + m.w.env().Name
+	}
+	return ship.Errorf(ship.MigrationFailed, hint, "%s failed: %w; %s, the schema is as it was before it", mig.ID, failure, how)
 }
 
 // leftover compares the schema with what it was.

@@ -19,14 +19,17 @@ type Settings struct {
 	Exited func() string
 }
 
+// quietStart is how long it is nobody's concern that an instance does not
+// answer yet.
+const quietStart = time.Second
+
 // Wait returns nil when every target gave enough good answers in a row. It
 // fails with kind Failed when that takes too long or an instance is gone, with
 // the explanation of the first target that is not well. Progress, unless nil,
 // gets a sentence whenever there is something new to say.
 func Wait(ctx context.Context, targets []Target, s Settings, progress func(string)) error {
 	s = s.withDefaults()
-	w := &wait{Settings: s, targets: targets, good: make([]int, len(targets)), progress: progress}
-	begun := time.Now()
+	w := &wait{Settings: s, targets: targets, good: make([]int, len(targets)), progress: progress, begun: time.Now()}
 	deadline, cancel := context.WithTimeout(ctx, s.GiveUp)
 	defer cancel()
 	tick := time.NewTicker(s.Every)
@@ -45,7 +48,7 @@ func Wait(ctx context.Context, targets []Target, s Settings, progress func(strin
 				return ctx.Err()
 			}
 			return ship.Errorf(ship.Failed, "shiplock logs", "not healthy after %s and %d probes: %s",
-				time.Since(begun).Round(100*time.Millisecond), w.probes, w.last)
+				time.Since(w.begun).Round(100*time.Millisecond), w.probes, w.last)
 		}
 	}
 }
@@ -75,7 +78,9 @@ type wait struct {
 	good     []int // answers in a row
 	probes   int
 	last     string // explanation of the first target that is not well
+	told     string // what was said last
 	progress func(string)
+	begun    time.Time
 }
 
 // round probes every target once and tells whether all are healthy.
@@ -111,7 +116,10 @@ func (w *wait) say(why string, least int) {
 	if why == "" {
 		text = fmt.Sprintf("%d of %d good answers in a row", least, w.HealthyAfter)
 	}
-	if text != w.last && w.progress != nil {
+	// Nobody answers at once: what is only to be expected is not said yet.
+	early := why != "" && time.Since(w.begun) < quietStart
+	if text != w.told && w.progress != nil && !early {
+		w.told = text
 		w.progress(text)
 	}
 	w.last = text
