@@ -74,6 +74,14 @@ func (d *decoder) checkBlocks(s settings) {
 			d.report(c.At, "", "the confidence is from 90%% to below 100%%; nothing is ever certain")
 		}
 	}
+	last := 0.0
+	for _, stage := range s.Stages {
+		positive = append(positive, stage.For)
+		if c := stage.Percent; c.At.line > 0 && !(c.Share > last && c.Share < 1) {
+			d.report(c.At, "", "the shares of the stages grow, and all of them are below 100%%, which comes last by itself")
+		}
+		last = stage.Percent.Share
+	}
 	for _, length := range positive {
 		if length.At.line > 0 && length.Length <= 0 {
 			d.report(length.At, "", "the duration must be more than nothing")

@@ -131,6 +131,7 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 			{Name: "e2e", Timeout: 10 * time.Minute, Plugin: ship.Plugin{Kind: "command", Config: json.RawMessage(`{"run":["npm","run","test:e2e","--","--baseUrl=$SHIPLOCK_URL"]}`)}},
 			{Name: "load", Timeout: 30 * time.Minute, Plugin: ship.Plugin{Kind: "load", Config: json.RawMessage(`{"for":"5m","paths":["/","/products"],"spawn_rate":10,"users":100}`)}},
 		},
+		Stages: []ship.Stage{{Percent: 10, For: time.Minute}, {Percent: 50, For: 5 * time.Minute}},
 		Notify: []ship.Notify{
 			{Plugin: ship.Plugin{Kind: "webhook", Config: json.RawMessage(`{"url":"${secret:WEBHOOK}"}`)}, On: []string{"rollback", "failure"}},
 			{Plugin: ship.Plugin{Kind: "webhook", Config: json.RawMessage(`{"headers":{"X-Team":"shop"},"url":"https://hooks.example/x"}`)}},

@@ -50,6 +50,7 @@ func (d *decoder) decide(doc *document, name string) ship.Environment {
 		Gates:    d.gates(doc, own),
 		Notify:   notifies(s.Notify),
 		Watch:    watch(s.Watch),
+		Stages:   stages(s.Stages),
 		Drain:    s.Drain.or(defaultDrain),
 		Hold:     s.Hold.or(defaultHold),
 	}
@@ -57,6 +58,7 @@ func (d *decoder) decide(doc *document, name string) ship.Environment {
 	if env.Platform.Kind == "" {
 		env.Platform.Kind = defaultPlatform
 	}
+	env.Sticky = len(env.Stages) > 0 && (s.Sticky == nil || s.Sticky.On)
 	env.Health = health(s.Health)
 	env.KeepOld = s.KeepOld.or(max(defaultKeepOld, env.Watch.Longest()))
 	if env.KeepOld < env.Watch.For {
@@ -165,6 +167,14 @@ func health(b *healthBlock) ship.Health {
 		Timeout:      b.Timeout.or(5 * time.Second),
 		GiveUp:       b.GiveUp.or(40 * time.Second),
 	}
+}
+
+func stages(list []stageBlock) []ship.Stage {
+	var out []ship.Stage
+	for _, b := range list {
+		out = append(out, ship.Stage{Percent: b.Percent.Share * 100, For: b.For.or(time.Minute)})
+	}
+	return out
 }
 
 func watch(b *watchBlock) ship.Limits {

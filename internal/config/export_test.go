@@ -8,7 +8,7 @@ func Keys() []string { return keys("", reflect.TypeFor[document]()) }
 
 func keys(prefix string, t reflect.Type) []string {
 	switch t.Kind() {
-	case reflect.Pointer:
+	case reflect.Pointer, reflect.Slice:
 		return keys(prefix, t.Elem())
 	case reflect.Struct:
 	default:

@@ -29,6 +29,8 @@ type settings struct {
 	Proxy      *proxyBlock      `json:"proxy" jsonschema_description:"How requests are treated on their way to the app."`
 	Notify     []notifier       `json:"notify" jsonschema_description:"Who is told how a run ended."`
 	Watch      *watchBlock      `json:"watch" jsonschema_description:"What the new release is held to after the swap. Beyond a limit the old one gets the traffic back."`
+	Stages     []stageBlock     `json:"stages" jsonschema_description:"Shares of the requests the new release gets before it gets all of them. Default all at once."`
+	Sticky     *flag            `json:"sticky" jsonschema_description:"A client stays with the release it met in a stage, by a cookie. Default true."`
 	KeepOld    duration         `json:"keep_old" jsonschema_description:"How long the old release stays warm after the swap. Default 15m, or as long as the watch may last when that is longer."`
 	Drain      duration         `json:"drain" jsonschema_description:"How long requests under way get to end. Default 30s."`
 	LongLived  duration         `json:"long_lived_drain" jsonschema_description:"How long WebSockets and event streams get to end; they are closed one after the other. Default 1m, or drain when that is longer."`
@@ -167,6 +169,12 @@ type watchBlock struct {
 	Min            duration `json:"min" jsonschema_description:"No earlier is health taken for proven. Default 1m."`
 	Warmup         duration `json:"warmup" jsonschema_description:"Latency is not judged before, or before 200 requests. Default 30s."`
 	OnInconclusive choice   `json:"on_inconclusive" jsonschema:"enum=extend,enum=promote,enum=hold,enum=rollback" jsonschema_description:"When neither health nor a broken limit is proven in time: extend watches once more for as long and then promotes, promote lets the release stay and calls it not proven, hold waits for a person, rollback goes back. Default extend."`
+}
+
+type stageBlock struct {
+	At      spot     `json:"-"`
+	Percent percent  `json:"percent" jsonschema:"required" jsonschema_description:"Share of the requests, such as 10%."`
+	For     duration `json:"for" jsonschema_description:"How long; a release that is proven healthy goes on earlier. Default 1m."`
 }
 
 type secretsBlock struct {

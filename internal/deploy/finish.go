@@ -23,6 +23,7 @@ type pauseError struct {
 	reason string
 	facts  []string
 	next   string
+	held   bool // nothing is unknown: a person has to decide
 }
 
 func (p *pauseError) Error() string { return p.reason }
@@ -45,6 +46,9 @@ func (w *work) pause(ctx context.Context, why error) (ship.Result, error) {
 		r.Reason, r.Notes = w.mask.String(p.reason), append(r.Notes, maskAll(w, p.facts)...)
 		if p.next != "" {
 			r.Next = p.next
+		}
+		if p.held {
+			return w.hold(ctx, r)
 		}
 	}
 	sum := sha256.Sum256([]byte(r.Reason))

@@ -196,8 +196,13 @@ func shift(ctx context.Context, w *work) (string, any, error) {
 	}
 	env := w.run.Request.Environment
 	begun := time.Now()
-	if err := w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot, Drain: env.Drain, LongLivedDrain: env.LongLivedDrain, Watch: p.Watch, KeepOld: env.KeepOld}); err != nil {
+	if err := w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{
+		To: slot, Drain: env.Drain, LongLivedDrain: env.LongLivedDrain, Watch: p.Watch, KeepOld: env.KeepOld, Stages: p.Stages, Sticky: env.Sticky, NoWayBack: p.NoWayBack,
+	}); err != nil {
 		return "", nil, err
+	}
+	if len(p.Stages) > 0 {
+		return fmt.Sprintf("%g %% of the requests go to %s", p.Stages[0].Percent, slot), nil, nil
 	}
 	return fmt.Sprintf("%s serves after %s", slot, time.Since(begun).Round(time.Millisecond)), nil, nil
 }
@@ -226,7 +231,8 @@ func unshift(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	old := obs.Slots[slot.Other()]
-	if obs.Active != slot || w.run.Plan.From == nil {
+	staged := obs.Watch != nil && obs.Watch.Run == w.run.ID && obs.Watch.Percent > 0
+	if obs.Active != slot && !staged || w.run.Plan.From == nil {
 		return "", nil, nil
 	}
 	if len(old.Instances) == 0 {
@@ -238,62 +244,6 @@ func unshift(ctx context.Context, w *work) (string, any, error) {
 		err = nil // the platform's guard was quicker
 	}
 	return fmt.Sprintf("v%d serves again", old.Release.Number), nil, err
-}
-
-// drain waits for the requests that were under way on the old release.
-func drain(ctx context.Context, w *work) (string, any, error) {
-	for {
-		obs, err := w.platform.Observe(ctx, w.env())
-		if err == nil && obs.Receipt != nil && !draining(obs) {
-			r := obs.Receipt
-			return r.String(), r, nil
-		}
-		if err := sleep(ctx, pollEvery); err != nil {
-			return "", nil, fmt.Errorf("wait for the old release to drain: %w", err)
-		}
-	}
-}
-
-func draining(obs platform.Observation) bool {
-	for _, s := range obs.Slots {
-		if s.Draining {
-			return true
-		}
-	}
-	return false
-}
-
-// watch waits for the platform's verdict on the new release. The platform
-// shifts back by itself, with or without us.
-func watch(ctx context.Context, w *work) (string, any, error) {
-	last := ""
-	for {
-		obs, err := w.platform.Observe(ctx, w.env())
-		switch {
-		case err != nil || obs.Watch == nil:
-		case obs.Watch.Run != w.run.ID:
-			return "", nil, ship.Errorf(ship.Fenced, "shiplock status", "another run guards %s now", w.env())
-		case obs.Watch.Back || obs.Watch.Verdict.Outcome == ship.Fail:
-			return "", obs.Watch, w.rolledBack(obs)
-		case obs.Watch.Verdict.Outcome == ship.Pass:
-			return obs.Watch.Verdict.Reason, obs.Watch, nil
-		case obs.Watch.Verdict.Outcome == ship.NoConclusion:
-			w.event(ctx, ship.EventNote, "no conclusion: "+obs.Watch.Verdict.Reason, nil)
-			return "no conclusion, v" + fmt.Sprint(w.run.Request.Release.Number) + " goes on serving: " + obs.Watch.Verdict.Reason, obs.Watch, nil
-		case obs.Watch.Verdict.Reason != last:
-			last = obs.Watch.Verdict.Reason
-			w.event(ctx, ship.EventProgress, last, nil)
-		}
-		if err := sleep(ctx, 5*pollEvery); err != nil {
-			return "", nil, fmt.Errorf("wait for the verdict: %w", err)
-		}
-	}
-}
-
-func (w *work) rolledBack(obs platform.Observation) error {
-	serving := obs.Slots[obs.Active].Release.Number
-	return ship.Errorf(ship.RolledBack, "shiplock logs "+w.env().Name+" --run "+w.run.ID,
-		"v%d was taken back, v%d is serving: %s", w.run.Request.Release.Number, serving, obs.Watch.Verdict.Reason)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

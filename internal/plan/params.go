@@ -21,7 +21,11 @@ type MigrateParams struct {
 
 // ShiftParams are the parameters of a [Shift] step.
 type ShiftParams struct {
-	Watch ship.Limits `json:"watch"`
+	Watch  ship.Limits  `json:"watch"`
+	Stages []ship.Stage `json:"stages,omitempty"` // before all requests
+	// NoWayBack says why the old release must not get the traffic back, "" when
+	// it may.
+	NoWayBack string `json:"no_way_back,omitempty"`
 }
 
 func params(v any) json.RawMessage {

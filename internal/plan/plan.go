@@ -181,17 +181,32 @@ func startSteps(f Facts) []ship.Step {
 func shiftSteps(f Facts, route string) []ship.Step {
 	env := f.Request.Environment
 	sh := step(Shift, "every request from now on goes to the new release", "traffic goes back to the old release", time.Minute)
-	limits := env.Watch
-	if f.From == nil || route != "" {
-		limits = ship.Limits{} // there is nothing that could take over again
+	p := ShiftParams{Watch: env.Watch, Stages: env.Stages}
+	after := "traffic goes back to the old release"
+	switch {
+	case f.From == nil:
+		p.Watch = ship.Limits{} // there is nothing that could take over again
+	case route != "":
+		p.NoWayBack = fmt.Sprintf("v%d cannot run on the schema as it is now", f.From.Number)
+		after = "the run is held for a person: " + p.NoWayBack
 	}
-	sh.Params = params(ShiftParams{Watch: limits})
+	if p.Watch.For == 0 || route != "" {
+		p.Stages = nil // nobody would see how they go; or only one of the releases can run
+	}
+	var staged time.Duration
+	for _, stage := range p.Stages {
+		staged += stage.For
+	}
+	if len(p.Stages) > 0 {
+		sh.Reason = fmt.Sprintf("%g %% of the requests go to the new release, and in %d steps all of them", p.Stages[0].Percent, len(p.Stages))
+	}
+	sh.Params = params(p)
 	s := []ship.Step{sh}
 	if f.From != nil {
-		s = append(s, step(Drain, "requests under way on the old release end by themselves", "they are cut at the deadline", env.Drain+30*time.Second))
+		s = append(s, step(Drain, "requests under way on the old release end by themselves", "they are cut at the deadline", staged+env.Drain+30*time.Second))
 	}
-	if limits.For > 0 {
-		s = append(s, step(Watch, watchReason(limits), "traffic goes back to the old release", limits.Longest()+time.Minute))
+	if p.Watch.For > 0 {
+		s = append(s, step(Watch, watchReason(p.Watch), after, p.Watch.Longest()+time.Minute))
 	}
 	return s
 }

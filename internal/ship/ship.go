@@ -169,5 +169,6 @@ const (
 	EventFailed   = "failed"   // a step failed; Text says why
 	EventUndone   = "undone"   // a step's effect was taken back
 	EventNote     = "note"     // anything a person should know
+	EventHealthy  = "healthy"  // health is proven, the watch goes on; Data is a Result
 	EventFinal    = "final"    // the run ended; Data is the Result
 )
