@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -58,67 +57,6 @@ func printRuns(w io.Writer, runs []ship.Run) {
 		fmt.Fprintf(t, "%s\t%s\t%s\tv%d\t%s\t%s ago\t%s\t%s\n", r.ID, r.Request.Environment.ID, r.Request.Verb, r.Request.Release.Number, status, ago(r.CreatedAt), r.Request.By, mask.Terminal(firstLine(r.Result.Reason)))
 	}
 	_ = t.Flush()
-}
-
-func (s *session) explainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "explain [run]", Short: "Say what a run did, step by step, and why it ended as it did", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return s.with(c.Context(), s.configuredServer(), func(ctx context.Context, cl *client.Client) error {
-				id, err := s.runID(ctx, cl, args)
-				if err != nil {
-					return err
-				}
-				j, err := cl.Run(ctx, id)
-				if err != nil {
-					return err
-				}
-				events, err := cl.Events(ctx, j.Run.ID)
-				if err != nil {
-					return err
-				}
-				return s.print(j, func(w io.Writer) { s.printJournal(w, j, events) })
-			})
-		},
-	}
-}
-
-// said returns what each step said when it was done or failed.
-func said(events []ship.Event) map[string]string {
-	texts := map[string]string{}
-	for _, e := range events {
-		if e.Type == ship.EventDone || e.Type == ship.EventFailed {
-			texts[e.Step] = e.Text
-		}
-	}
-	return texts
-}
-
-func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event) {
-	r := j.Run
-	fmt.Fprintf(w, "%s  %s v%d to %s, by %s, %s ago, epoch %d, %s\n", r.ID, r.Request.Verb, r.Request.Release.Number, r.Request.Environment.ID, r.Request.By, ago(r.CreatedAt), r.Epoch, r.Status)
-	entries := map[int]ship.Entry{}
-	for _, e := range j.Entries {
-		entries[e.Seq] = e
-	}
-	texts := said(events)
-	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
-	for i, st := range r.Plan.Steps {
-		e, begun := entries[i]
-		if !begun {
-			fmt.Fprintf(t, "  %s\tnot begun\n", st.Name)
-			continue
-		}
-		took := "–"
-		if !e.EndedAt.IsZero() {
-			took = fmt.Sprintf("%.1fs", e.EndedAt.Sub(e.StartedAt).Seconds())
-		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", st.Name, e.State, took, indent(mask.Terminal(cmp.Or(e.Error, texts[st.Name])), 4))
-	}
-	_ = t.Flush()
-	if r.Result.Reason != "" {
-		s.summary(w, r.Result)
-	}
 }
 
 func (s *session) releasesCommand() *cobra.Command {
