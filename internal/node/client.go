@@ -51,7 +51,11 @@ type Info struct {
 	PID     int       `json:"pid"`
 	Dir     string    `json:"dir"`
 	Started time.Time `json:"started"`
-	Worker  int       `json:"worker"` // pid of the proxy worker, 0 when there is none
+	Worker  int       `json:"worker"`            // pid of the proxy worker, 0 when there is none
+	Leaving []int     `json:"leaving,omitempty"` // pids of workers it relieved, whose last requests end
+	Version string    `json:"version"`
+	Binary  string    `json:"binary"`
+	Upgrade *Upgrade  `json:"upgrade,omitempty"` // the last one
 }
 
 // Info asks the node who it is.

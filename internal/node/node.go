@@ -31,6 +31,18 @@ type Options struct {
 	BaseEnv []string
 	// Binary is told to commands as SHIPLOCK_BINARY.
 	Binary string
+	// Version is that of this program.
+	Version string
+	// Command is the argv that runs this node, and CheckCommand the one that
+	// calls [Check] for it. An upgrade runs them with another program in the
+	// first place. Without them the node cannot be upgraded.
+	Command, CheckCommand []string
+	// Environ is the whole environment of this process, "K=V", which the
+	// program gets that it becomes in an upgrade.
+	Environ []string
+	// Handover is the descriptor under which another program left this node to
+	// us; 0 is none. See [HandoverFlag].
+	Handover int
 	// StopAll has everything the node runs end with it. Otherwise instances
 	// and the proxy worker go on, and the next node takes them back.
 	StopAll bool

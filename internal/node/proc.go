@@ -11,9 +11,9 @@ import (
 // proc is what /proc tells of a process. A pid alone names nothing, because
 // it is used again; pid, start time and boot id together do.
 type proc struct {
-	pid, session int
-	start        uint64 // in clock ticks after boot
-	dead         bool   // only waits for its parent to look
+	pid, parent, session int
+	start                uint64 // in clock ticks after boot
+	dead                 bool   // only waits for its parent to look
 }
 
 func readProc(pid int) (proc, error) {
@@ -28,6 +28,9 @@ func readProc(pid int) (proc, error) {
 		return proc{}, fmt.Errorf("read process %d: unexpected form", pid)
 	}
 	p := proc{pid: pid, dead: f[0] == "Z" || f[0] == "X"}
+	if p.parent, err = strconv.Atoi(f[1]); err != nil {
+		return proc{}, fmt.Errorf("read process %d: %w", pid, err)
+	}
 	if p.session, err = strconv.Atoi(f[3]); err != nil {
 		return proc{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
@@ -69,6 +72,25 @@ func marked(name string) map[string][]proc {
 		}
 	}
 	return found
+}
+
+// children returns our own children, the dead among them too.
+func children() []proc {
+	var all []proc
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		if p, err := readProc(pid); err == nil && p.parent == os.Getpid() {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 func markOf(pid int, name string) (string, bool) {

@@ -15,7 +15,7 @@ import (
 type process struct {
 	proc
 	fd     int           // pidfd, which stays this process's whatever becomes of its pid
-	cmd    *exec.Cmd     // nil for one that is not our child
+	child  *os.Process   // nil for one that is not our child
 	exited chan struct{} // closed when the process is gone and everything below is final
 	how    string        // how it ended
 	left   bool          // we stopped looking, it lives on
@@ -27,7 +27,7 @@ func (n *node) spawn(cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Args[0], err)
 	}
-	p := &process{cmd: cmd, exited: make(chan struct{})}
+	p := &process{child: cmd.Process, exited: make(chan struct{})}
 	fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
 	if err == nil {
 		p.proc, err = readProc(cmd.Process.Pid) // even a dead child is there until we look after it
@@ -50,13 +50,47 @@ func (n *node) takeBack(want proc) (*process, bool) {
 	}
 	// Only now that the pidfd pins it can the process be compared.
 	now, err := readProc(want.pid)
-	if err != nil || now.start != want.start || now.dead {
+	ours := err == nil && now.parent == os.Getpid()
+	if err != nil || now.start != want.start || now.dead && !ours {
 		_ = unix.Close(fd)
 		return nil, false
 	}
 	p := &process{proc: now, fd: fd, exited: make(chan struct{})}
+	if ours { // this process was another program when it was started
+		if p.child, err = os.FindProcess(now.pid); err != nil {
+			_ = unix.Close(fd)
+			return nil, false
+		}
+	}
 	n.life.Go(func() { n.look(p, -1) })
 	return p, true
+}
+
+// orphans returns the children that were there before us and that no instance
+// is: keepers of commands and proxy workers. Somebody has to look at their end.
+func (n *node) orphans() []proc {
+	known := map[int]bool{}
+	for _, e := range n.state.read().Environments {
+		for _, s := range e.Slots {
+			for _, i := range s.Instances {
+				known[i.PID] = known[i.PID] || s.Started && i.Boot == n.boot
+			}
+		}
+	}
+	var all []proc
+	for _, p := range children() {
+		if _, instance := markOf(p.pid, instanceMark); !known[p.pid] && !instance {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// lookAfter waits for the end of children that nobody else waits for.
+func (n *node) lookAfter(all []proc) {
+	for _, p := range all {
+		n.takeBack(p)
+	}
 }
 
 // look waits for the process to end or for the node to leave.
@@ -70,12 +104,16 @@ func (n *node) look(p *process, kills int64) {
 	// What the process started must not hold its port. A child's pid is not
 	// used again before Wait, so the group is still its own.
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
-	if p.cmd == nil {
+	if p.child == nil {
 		p.how = "exit code unknown: the node was started again while it ran"
 		return
 	}
-	_ = p.cmd.Wait()
-	p.how = ended(p.cmd.ProcessState, kills >= 0 && outOfMemory() > kills)
+	state, err := p.child.Wait()
+	if err != nil {
+		p.how = fmt.Sprintf("exit code unknown: %v", err)
+		return
+	}
+	p.how = ended(state, kills >= 0 && outOfMemory() > kills)
 }
 
 // end ends the process: it is asked to, and after grace made to. What is left

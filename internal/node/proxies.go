@@ -33,6 +33,7 @@ type proxies struct {
 	log     *slog.Logger
 
 	applying lock          // held while a table is put in force
+	starting lock          // held while a worker is started
 	needed   chan struct{} // a worker has something to do
 	applied  atomic.Int64  // revision that was put in force last
 
@@ -53,7 +54,7 @@ type proxies struct {
 func newProxies(o Options, s *stateFile) *proxies {
 	p := &proxies{
 		command: o.WorkerCommand, env: o.BaseEnv, dir: filepath.Join(o.Dir, "proxy"), state: s, log: o.Log,
-		applying: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, reserved: map[string]int{}, certs: map[ship.EnvironmentID]proxy.Certificate{}, alive: make(chan struct{}),
+		applying: newLock(), starting: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, reserved: map[string]int{}, certs: map[ship.EnvironmentID]proxy.Certificate{}, alive: make(chan struct{}),
 	}
 	return p
 }
@@ -165,6 +166,14 @@ func (p *proxies) run(ctx context.Context) {
 // start starts a worker on our sockets and gives it the table before anybody
 // else sees it.
 func (p *proxies) start(ctx context.Context) error {
+	done, err := p.starting.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if p.pid() != 0 {
+		return nil // somebody else did
+	}
 	t, err := tableOf(p.state.read(), p.certificate)
 	if err != nil {
 		return err

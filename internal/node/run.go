@@ -38,6 +38,13 @@ type node struct {
 	shutdown context.CancelFunc // asks the node to end with all it runs
 	endAll   atomic.Bool        // instances and the worker end with the node
 
+	lock *os.File // of the folder
+	api  *os.File // a copy of the API's socket
+
+	upgrading lock          // held while the program is replaced
+	handing   chan struct{} // closed when the supervisor is to become the successor
+	successor string        // valid after handing
+
 	jobs sync.Mutex // held while a job's keeper is started
 
 	life    sync.WaitGroup // keepers of instances and whoever waits for a child
@@ -51,24 +58,52 @@ type node struct {
 
 // Run is the life of a node. It takes back what a node that was killed left
 // running, serves the API, and returns when ctx ends or it was asked to shut
-// down.
-func Run(ctx context.Context, o Options) (err error) {
-	n, release, err := open(o)
-	if err != nil {
-		return err
+// down. In an upgrade the process becomes another program, and what is said
+// here goes on there.
+func Run(ctx context.Context, o Options) error {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	defer release()
+	var h *handover
+	if o.Handover != 0 {
+		var err error
+		if h, err = takeOver(o.Handover); err != nil {
+			return err
+		}
+	}
+	for {
+		next, program, err := run(ctx, o, h)
+		if next == nil {
+			return err
+		}
+		argv := append([]string{program}, o.Command[1:]...)
+		err = next.become(program, argv, o.Environ)
+		o.Log.Error("the supervisor could not become another program and goes on", "error", err)
+		next.reason = err.Error()
+		h = next
+	}
+}
+
+// run is Run until the supervisor hands over to a program.
+func run(ctx context.Context, o Options, h *handover) (next *handover, program string, err error) {
+	n, leave, err := open(o, h)
+	if err != nil {
+		return nil, "", comeBack(ctx, h, o, err)
+	}
+	defer leave()
 	ctx, shutdown := context.WithCancel(ctx)
 	defer shutdown()
 	n.shutdown = func() { n.endAll.Store(true); shutdown() }
 	n.endAll.Store(o.StopAll)
-	if err := n.proxies.adopt(ctx, 0); err != nil {
-		return err
+	if err := n.proxies.adopt(ctx, n.trial()); err != nil {
+		return nil, "", errors.Join(comeBack(ctx, h, o, err), h.unlock(n.lock))
 	}
-	listener, err := listenSocket(Socket(n.Dir))
+	listener, api, err := n.listenAPI(h)
 	if err != nil {
-		return err
+		return nil, "", errors.Join(comeBack(ctx, h, o, err), h.unlock(n.lock))
 	}
+	n.api = api
+	inherited := n.orphans()
 
 	var duties sync.WaitGroup
 	n.minded = func(e *environment) { duties.Go(func() { e.mind(ctx) }) }
@@ -84,25 +119,52 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := n.recover(ctx); err != nil {
 		n.Log.Error("not everything could be taken back", "error", err)
 	}
-	n.Log.Info("the node runs", "dir", n.Dir, "pid", os.Getpid())
+	n.lookAfter(inherited)
+	n.concludeUpgrade(h != nil, h.cameBack())
+	n.Log.Info("the node runs", "dir", n.Dir, "pid", os.Getpid(), "version", n.Version)
 	err = n.serve(ctx, listener)
+	handing := err == nil && ctx.Err() == nil
 	shutdown()
 	stopWorking() // before the worker is retired, or another one would be started
 	duties.Wait()
 	if n.endAll.Load() {
 		n.stopAll(context.WithoutCancel(ctx))
+		handing = false
 	}
-	release()
-	n.life.Wait()
-	return err
+	leave()
+	if handing {
+		if next, err = n.handOver(); err == nil {
+			return next, n.successor, nil
+		}
+	}
+	return nil, "", errors.Join(err, n.api.Close(), n.lock.Close()) // the API's first: who is waiting there is told
 }
 
-// open locks the folder and reads what is in it. The returned function lets go
-// of the children; it may be called twice.
-func open(o Options) (*node, func(), error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+// comeBack has the process become the program again that handed over to us and
+// could not be followed. It returns why that is not possible.
+func comeBack(ctx context.Context, h *handover, o Options, why error) error {
+	if h == nil || ctx.Err() != nil {
+		return why
 	}
+	o.Log.Error("the supervisor could not take over and goes back", "error", why)
+	return errors.Join(why, h.goBack(why, o.Environ))
+}
+
+// handOver gathers what the successor gets. Nothing of it is used any more.
+func (n *node) handOver() (*handover, error) {
+	h := &handover{lock: n.lock, api: n.api, listeners: n.proxies.surrender(), argv: n.Command}
+	self, err := ours()
+	if err != nil {
+		n.Log.Warn("there will be no way back to this program", "error", err)
+		return h, nil
+	}
+	h.self = self
+	return h, nil
+}
+
+// open locks the folder, unless it is ours already, and reads what is in it.
+// The returned function lets go of the children; it may be called twice.
+func open(o Options, h *handover) (*node, func(), error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open node: %w", err)
@@ -114,24 +176,28 @@ func open(o Options) (*node, func(), error) {
 	if err := closeFolder(dir); err != nil {
 		return nil, nil, err
 	}
-	lock, err := lockNode(filepath.Join(dir, lockName))
+	lock, err := h.lockOr(filepath.Join(dir, lockName))
 	if err != nil {
 		return nil, nil, err
 	}
-	n := &node{Options: o, started: time.Now(), left: make(chan struct{}), envs: map[string]*environment{}}
+	n := &node{
+		Options: o, started: time.Now(), lock: lock, left: make(chan struct{}), envs: map[string]*environment{},
+		upgrading: newLock(), handing: make(chan struct{}),
+	}
 	if n.boot, err = bootID(); err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, h.unlock(lock))
 	}
 	if n.state, err = loadState(filepath.Join(dir, "state.json")); err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, h.unlock(lock))
 	}
 	if n.releases, err = release.NewStore(filepath.Join(dir, "artifacts")); err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, h.unlock(lock))
 	}
 	n.proxies = newProxies(o, n.state)
+	n.proxies.open = h.sockets()
 	leaving, letGo, err := os.Pipe()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open node: %w", err), lock.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open node: %w", err), h.unlock(lock))
 	}
 	n.leaving = leaving
 	return n, sync.OnceFunc(func() {
@@ -139,7 +205,6 @@ func open(o Options) (*node, func(), error) {
 		_ = letGo.Close()
 		n.life.Wait()
 		_ = leaving.Close()
-		_ = lock.Close()
 	}), nil
 }
 

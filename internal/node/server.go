@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -21,6 +20,7 @@ const (
 	maxLines       = 100_000
 	shutdownWithin = 30 * time.Second
 	cutAfter       = 500 * time.Millisecond
+	settleWithin   = 10 * time.Second // calls under way are given before an upgrade
 )
 
 // statusOf is the HTTP status of each kind of failure.
@@ -51,8 +51,9 @@ func (n *node) routes() http.Handler {
 	}
 	const base = "/v1/environments/{app}/{env}"
 	handle("GET /v1/node", func(*http.Request) (any, error) {
-		return Info{PID: os.Getpid(), Dir: n.Dir, Started: n.started, Worker: n.proxies.pid()}, nil
+		return n.info(), nil
 	})
+	mux.HandleFunc("POST /v1/node/upgrade", n.upgradeRoute)
 	handle("POST /v1/node/shutdown", func(*http.Request) (any, error) { n.shutdown(); return nil, nil })
 	handle("GET /v1/artifacts/{digest}", func(r *http.Request) (any, error) { return n.releases.Has(r.PathValue("digest")), nil })
 	mux.HandleFunc("PUT /v1/artifacts/{digest}", n.upload)
@@ -168,7 +169,9 @@ func (n *node) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	query := platform.LogQuery{Slot: ship.Slot(q.Get("slot")), Process: q.Get("process"), Lines: lines, Follow: q.Get("follow") == "true", Job: q.Get("job")}
 	out := &flusher{w: w, control: http.NewResponseController(w)}
-	if err := e.copyLogs(r.Context(), query, out); err != nil && !out.begun {
+	ctx, stop := n.untilHanding(r.Context())
+	defer stop()
+	if err := e.copyLogs(ctx, query, out); err != nil && !out.begun {
 		reply(w, nil, err)
 	}
 }
@@ -229,8 +232,11 @@ func (n *node) serve(ctx context.Context, l net.Listener) error {
 	case err := <-failed:
 		return fmt.Errorf("serve API: %w", err)
 	case <-ctx.Done():
+		time.AfterFunc(cutAfter, cut)
+	case <-n.handing:
+		// Nobody is in a hurry. Whoever calls meanwhile waits at the socket.
+		time.AfterFunc(settleWithin, cut)
 	}
-	time.AfterFunc(cutAfter, cut)
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
 	defer done()
 	if err := srv.Shutdown(stopping); err != nil {

@@ -145,6 +145,15 @@ func without(t proxy.Table, lost []string) proxy.Table {
 	return t
 }
 
+// surrender gives up our copies of the sockets.
+func (p *proxies) surrender() map[string]*os.File {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.open
+	p.open = map[string]*os.File{}
+	return all
+}
+
 // takeAway ends the listeners that nobody wants any more. Their
 // ports are free afterwards.
 func (p *proxies) takeAway(ctx context.Context, w *proxy.Control) error {
