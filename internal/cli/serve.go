@@ -10,9 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shiplock/shiplock/internal/app"
-	"github.com/shiplock/shiplock/internal/config"
-	"github.com/shiplock/shiplock/internal/node"
-	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -24,54 +21,6 @@ func serve(ctx context.Context, o app.Options, ready func()) error {
 		return err
 	}
 	return errors.Join(a.Run(ctx, ready), a.Close())
-}
-
-// nodeCommand has what the server and systemd start; people hardly need it.
-func (s *session) nodeCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "node", Short: "The data plane of this machine", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	run := &cobra.Command{
-		Use: "run", Short: "Run the node in the foreground (the server does this by itself)", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := s.options()
-			if err != nil {
-				return err
-			}
-			return node.Run(c.Context(), node.Options{
-				Dir: o.NodeDir(), WorkerCommand: []string{o.Binary, "node", "worker"}, JobCommand: []string{o.Binary, "node", "job"},
-				BaseEnv: config.BaseEnviron(), Binary: o.Binary, Log: o.Log,
-			})
-		},
-	}
-	stop := &cobra.Command{
-		Use: "stop", Short: "End the node and every application it runs", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir := app.Options{Dir: s.data}.NodeDir()
-			if err := node.NewClient(node.Socket(dir)).Shutdown(c.Context()); err != nil {
-				return err
-			}
-			return node.AwaitEnd(c.Context(), dir)
-		},
-	}
-	worker := &cobra.Command{
-		Use: "worker folder", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return proxy.RunWorker(c.Context(), proxy.WorkerOptions{Dir: args[0], Log: s.logger()})
-		},
-	}
-	job := &cobra.Command{
-		Use: "job folder", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if code := node.RunJob(c.Context(), args[0]); code != 0 {
-				return exitCode(code)
-			}
-			return nil
-		},
-	}
-	c.AddCommand(run, stop, worker, job)
-	return c
 }
 
 // connectCommand is the other end of ssh://: standard input and output become
