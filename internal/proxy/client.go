@@ -12,7 +12,11 @@ import (
 // address in X-Forwarded-For that is not a trusted proxy's is. What cannot be
 // read there was not written by a proxy, so that the one before it counts.
 func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	client := peerOf(r)
+	return clientBehind(peerOf(r), r, trusted)
+}
+
+func clientBehind(peer netip.Addr, r *http.Request, trusted []netip.Prefix) netip.Addr {
+	client := peer
 	if !trusts(trusted, client) {
 		return client
 	}

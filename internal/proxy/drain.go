@@ -97,7 +97,7 @@ func (p *Proxy) drainStep(g *generation, d *drain, now time.Time) (DrainReport, 
 		return report, false, nil
 	}
 	report.stuck()
-	g.transport.CloseIdleConnections()
+	g.closeIdle()
 	g.report = &report
 	return report, true, nil
 }

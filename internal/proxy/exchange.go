@@ -18,6 +18,7 @@ type exchange struct {
 	listener string
 	in       *http.Request
 	id       string
+	peer     netip.Addr // the other end of its connection
 	client   netip.Addr // see clientAddress
 	sent     *pacedBody // nil without a body
 	body     []byte     // the whole of it when buffered, for sending it again
@@ -33,6 +34,12 @@ type exchange struct {
 	probe bool
 	clock *clock
 	stop  context.CancelFunc // ends the request to the instance
+
+	// Of a request that goes over a link.
+	link    atomic.Pointer[link] // the last one
+	spare   *link                // it can be used again
+	gone    atomic.Bool          // abort was called
+	unwatch func() bool
 
 	// Guarded by the roster it is in.
 	next, prev *exchange
@@ -82,11 +89,18 @@ func (ex *exchange) forward(w http.ResponseWriter) {
 			panic(broke)
 		}
 	}()
+	w = timedWriter{w, ex}
+	if ex.direct() {
+		ex.stop = ex.abort
+		ex.to.roster.join(ex)
+		ex.relay(w)
+		return
+	}
 	ctx, stop := context.WithCancel(context.WithValue(ex.in.Context(), exchangeKey{}, ex))
 	defer stop()
 	ex.stop = stop
 	ex.to.roster.join(ex)
-	ex.proxy.forward.ServeHTTP(timedWriter{w, ex}, ex.in.WithContext(ctx))
+	ex.proxy.forward.ServeHTTP(w, ex.in.WithContext(ctx))
 }
 
 // end counts how the exchange went and leaves. It must be the last thing, so

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -13,10 +14,12 @@ import (
 
 const (
 	dialTimeout = 2 * time.Second
-	// idleUpstream is how long a connection to an instance is kept for reuse.
+	// defaultKeepAlive is how long a connection to an instance is kept for reuse.
 	// It is below the shortest keep-alive in use (gunicorn's 2 s): a POST that
 	// meets a connection the instance is just closing cannot be sent again.
-	idleUpstream = time.Second
+	defaultKeepAlive = time.Second
+	// defaultResponse is how long an answer may take to begin.
+	defaultResponse = time.Minute
 	// restFor is how long an address that refused is asked last.
 	restFor = time.Second
 )
@@ -31,10 +34,10 @@ type key struct {
 // the doors its requests come in by.
 type generation struct {
 	key
-	requests  door // ordinary requests, while the generation is active and the mode is Serving
-	probes    door // health requests, while it is active in another mode
-	assets    door // assets that its successor does not know
-	transport *http.Transport
+	requests  door            // ordinary requests, while the generation is active and the mode is Serving
+	probes    door            // health requests, while it is active in another mode
+	assets    door            // assets that its successor does not know
+	transport *http.Transport // for what does not go over a link
 	conns     connSet
 	tally     tally
 	roster    roster
@@ -61,6 +64,7 @@ type address struct {
 	hostport  string
 	inside    atomic.Int64
 	restUntil atomic.Int64 // Unix nanoseconds; it refused a connection
+	links     links
 }
 
 // A target is a generation as one table lists it. It never changes.
@@ -71,7 +75,7 @@ type target struct {
 	turn    *atomic.Uint32
 }
 
-func newGeneration(k key) *generation {
+func newGeneration(k key, settings ship.Proxy) *generation {
 	g := &generation{key: k, addresses: map[string]*address{}}
 	g.requests.seal()
 	g.probes.seal()
@@ -81,11 +85,24 @@ func newGeneration(k key) *generation {
 		DialContext:            g.dial,
 		DisableCompression:     true, // else it adds gzip and unpacks the answers
 		MaxIdleConnsPerHost:    512,
-		IdleConnTimeout:        idleUpstream,
+		IdleConnTimeout:        keepAlive(settings),
+		ResponseHeaderTimeout:  responseTimeout(settings),
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
 	}
 	return g
+}
+
+func keepAlive(s ship.Proxy) time.Duration       { return cmp.Or(s.KeepAlive, defaultKeepAlive) }
+func responseTimeout(s ship.Proxy) time.Duration { return cmp.Or(s.ResponseTimeout, defaultResponse) }
+
+// closeIdle closes the connections that no request uses; the caller holds
+// Proxy.mu.
+func (g *generation) closeIdle() {
+	g.transport.CloseIdleConnections()
+	for _, a := range g.addresses {
+		a.links.closeAll()
+	}
 }
 
 // A dialError says that no connection was made, so that nothing was sent.

@@ -30,14 +30,45 @@ func rewrite(pr *httputil.ProxyRequest) {
 	ex.setBody(out)
 }
 
+// outgoing returns the request that goes over a link. It shares what nobody
+// changes with the client's.
+func (ex *exchange) outgoing() *http.Request {
+	in := ex.in
+	h := make(http.Header, len(in.Header)+5)
+	named := in.Header["Connection"]
+	for name, values := range in.Header {
+		if !hopByHop(name) && !framing(name) && (len(named) == 0 || !hasToken(named, name)) {
+			h[name] = values
+		}
+	}
+	if hasToken(in.Header["Te"], "trailers") {
+		h["Te"] = []string{"trailers"}
+	}
+	ex.setForwarded(h)
+	out := &http.Request{
+		Method: in.Method, URL: in.URL, RequestURI: in.RequestURI, Host: in.Host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(ex.body)),
+	}
+	ex.env.split.hide(out)
+	return out
+}
+
+// framing tells whether a header says how the request is put into bytes, which
+// is ours to say for our connection.
+func framing(name string) bool {
+	switch name {
+	case "Content-Length", "Expect", "Host":
+		return true
+	}
+	return false
+}
+
 // setForwarded has h say who asked for what, in the words of proxies. What the
 // request said before counts only where a trusted proxy said it.
 func (ex *exchange) setForwarded(h http.Header) {
-	peer := peerOf(ex.in)
-	trusted := trusts(ex.env.trusted, peer)
+	trusted := trusts(ex.env.trusted, ex.peer)
 	dropUntrusted(h, trusted)
-	h["X-Request-Id"] = []string{ex.id}
-	chain, host, proto := peer.String(), ex.in.Host, "http"
+	chain, host, proto := ex.peer.String(), ex.in.Host, "http"
 	if ex.in.TLS != nil {
 		proto = "https"
 	}
@@ -56,9 +87,11 @@ func (ex *exchange) setForwarded(h http.Header) {
 			h["Forwarded"] = prior
 		}
 	}
-	h["X-Forwarded-For"] = []string{chain}
-	h["X-Forwarded-Host"] = []string{host}
-	h["X-Forwarded-Proto"] = []string{proto}
+	values := []string{ex.id, chain, host, proto}
+	h["X-Request-Id"] = values[0:1:1]
+	h["X-Forwarded-For"] = values[1:2:2]
+	h["X-Forwarded-Host"] = values[2:3:3]
+	h["X-Forwarded-Proto"] = values[3:4:4]
 }
 
 // probeHeader marks the node's own requests to an instance.
@@ -103,8 +136,10 @@ func requestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); harmless(id) {
 		return id
 	}
-	id := strconv.FormatUint(rand.Uint64()|1<<63, 16) + strconv.FormatUint(rand.Uint64()|1<<63, 16)
-	return id
+	b := make([]byte, 0, 32)
+	b = strconv.AppendUint(b, rand.Uint64()|1<<63, 16) // with all of its digits
+	b = strconv.AppendUint(b, rand.Uint64()|1<<63, 16)
+	return string(b)
 }
 
 func harmless(id string) bool {

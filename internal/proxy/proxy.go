@@ -23,6 +23,7 @@ type Proxy struct {
 	current atomic.Pointer[state]
 	forward *httputil.ReverseProxy
 	pace    pace
+	buffers buffers
 	front   front
 	pages   pages
 
@@ -44,8 +45,8 @@ func New(c Config) *Proxy {
 		Rewrite:        rewrite,
 		Transport:      upstream{},
 		ModifyResponse: modifyResponse,
-		ErrorHandler:   p.upstreamFailed,
-		BufferPool:     &bufferPool{},
+		ErrorHandler:   upstreamFailed,
+		BufferPool:     &p.buffers,
 		ErrorLog:       slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
 	return p
@@ -152,7 +153,7 @@ func (p *Proxy) prune(s *state) {
 		if env != nil && env.lists(g) || g.busy()+g.assets.inside.Load() > 0 {
 			continue
 		}
-		g.transport.CloseIdleConnections()
+		g.closeIdle()
 		delete(p.generations, k)
 	}
 }
@@ -217,19 +218,5 @@ func (g *generation) status() GenerationStatus {
 		Counters: g.tally.read(),
 	}
 }
-
-// bufferPool lends the buffers that answers are copied through.
-type bufferPool struct{ pool sync.Pool }
-
-const copyBuffer = 32 << 10
-
-func (b *bufferPool) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
-	}
-	return make([]byte, copyBuffer)
-}
-
-func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
 
 var _ http.RoundTripper = upstream{}

@@ -41,7 +41,8 @@ func (ex *exchange) receive(w *pacedWriter) *refusal {
 	if env == nil {
 		return nobody(ex.in.Host)
 	}
-	ex.client = clientAddress(ex.in, env.trusted)
+	ex.peer = peerOf(ex.in)
+	ex.client = clientBehind(ex.peer, ex.in, env.trusted)
 	if wait := env.limiter.take(ex.client, time.Now()); wait > 0 {
 		return &refusal{status: http.StatusTooManyRequests, text: "There were too many requests from this address.", retryAfter: wait}
 	}

@@ -137,7 +137,7 @@ func (p *Proxy) cutAll() int64 {
 	for _, g := range p.generations {
 		left += g.busy()
 		g.cut()
-		g.transport.CloseIdleConnections()
+		g.closeIdle()
 	}
 	return left
 }

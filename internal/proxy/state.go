@@ -164,7 +164,7 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 	}
 	byGeneration := map[string]*target{}
 	for slot, b := range e.Slots {
-		t := p.compileBackend(e.ID, b)
+		t := p.compileBackend(e, b)
 		byGeneration[b.Generation] = t
 		if slot == e.Active {
 			env.active = t
@@ -193,11 +193,11 @@ func (p *Proxy) compileEnvironment(e Environment, old *environment) *environment
 }
 
 // compileBackend returns b as a target of a generation that exists or is new.
-func (p *Proxy) compileBackend(id ship.EnvironmentID, b Backend) *target {
-	k := key{id, b.Generation}
+func (p *Proxy) compileBackend(e Environment, b Backend) *target {
+	k := key{e.ID, b.Generation}
 	g := p.generations[k]
 	if g == nil {
-		g = newGeneration(k)
+		g = newGeneration(k, e.Proxy)
 		p.generations[k] = g
 	}
 	t := &target{generation: g, release: b.Release, turn: &atomic.Uint32{}}

@@ -22,21 +22,33 @@ var (
 	errNotAsked   = errors.New("the application switched to a protocol that was not asked for")
 )
 
-// upstream is the round trip of an exchange to one of the instances.
+// upstream is the round trip of a request that goes by http.Transport.
 type upstream struct{}
 
-// RoundTrip sends the request to an instance. When no connection could be
-// made, so that nothing was sent, it tries another instance, the generation
-// that was active before, or the same instance once more.
+// RoundTrip sends the request to an instance.
 func (upstream) RoundTrip(out *http.Request) (*http.Response, error) {
 	ex := exchangeOf(out.Context())
+	res, err := ex.send(func(a *address) (*http.Response, error) {
+		if out.GetBody != nil {
+			out.Body, _ = out.GetBody() // of a buffer: cannot fail
+		}
+		out.URL.Host = a.hostport
+		return ex.to.transport.RoundTrip(out)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ex.asset(out, res), nil
+}
+
+// send has once send the request to an instance. When no connection could be
+// made, so that nothing was sent, it has it try another instance, the generation
+// that was active before, or the same instance once more.
+func (ex *exchange) send(once func(*address) (*http.Response, error)) (*http.Response, error) {
 	for {
-		res, err := ex.attempt(out)
+		res, err := ex.attempt(once)
 		if !isRefusal(err) {
 			ex.connected = err == nil || !ex.clientGone()
-			if err == nil {
-				res = ex.asset(out, res)
-			}
 			return res, err
 		}
 		if ex.clientGone() || ex.cut() {
@@ -50,9 +62,6 @@ func (upstream) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		ex.to.tally.replayed.Add(1)
-		if out.GetBody != nil {
-			out.Body, _ = out.GetBody() // of a buffer: cannot fail
-		}
 	}
 }
 
@@ -62,7 +71,7 @@ func isRefusal(err error) bool {
 	return ok
 }
 
-func (ex *exchange) attempt(out *http.Request) (*http.Response, error) {
+func (ex *exchange) attempt(once func(*address) (*http.Response, error)) (*http.Response, error) {
 	a := ex.to.pick(ex.at)
 	ex.unpick()
 	if a == nil {
@@ -71,8 +80,15 @@ func (ex *exchange) attempt(out *http.Request) (*http.Response, error) {
 	ex.tries++
 	ex.at = a
 	a.inside.Add(1)
-	out.URL.Host = a.hostport
-	return ex.to.transport.RoundTrip(out)
+	return once(a)
+}
+
+// instance returns the address of the instance that was tried last.
+func (ex *exchange) instance() string {
+	if ex.at == nil {
+		return ""
+	}
+	return ex.at.hostport
 }
 
 func (ex *exchange) unpick() {
@@ -109,9 +125,14 @@ func (ex *exchange) fallBack() bool {
 	return true
 }
 
-// modifyResponse notes how the application answered.
-func modifyResponse(res *http.Response) error {
-	ex := exchangeOf(res.Request.Context())
+func modifyResponse(res *http.Response) error { return exchangeOf(res.Request.Context()).answered(res) }
+
+// answered notes how the application answered, and says in the answer what
+// is ours to say.
+func (ex *exchange) answered(res *http.Response) error {
+	if res.StatusCode < 100 {
+		return errNoStatus
+	}
 	upgraded := res.StatusCode == http.StatusSwitchingProtocols
 	if upgraded && !strings.EqualFold(upgradeOf(ex.in), res.Header.Get("Upgrade")) {
 		return errNotAsked
@@ -177,9 +198,13 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// upstreamFailed answers a request that the application did not.
-func (p *Proxy) upstreamFailed(w http.ResponseWriter, out *http.Request, err error) {
-	ex := exchangeOf(out.Context())
+func upstreamFailed(w http.ResponseWriter, out *http.Request, err error) {
+	exchangeOf(out.Context()).fail(w, err)
+}
+
+// fail answers a request that the application did not.
+func (ex *exchange) fail(w http.ResponseWriter, err error) {
+	p := ex.proxy
 	ex.failure = err
 	if ex.clientGone() {
 		ex.aborted = true
@@ -199,13 +224,13 @@ func (p *Proxy) upstreamFailed(w http.ResponseWriter, out *http.Request, err err
 	}
 	if ex.to.mayLog() {
 		p.log.Warn("The application did not answer", "environment", ex.env.ID, "generation", ex.to.name,
-			"address", out.URL.Host, "request", ex.id, "error", err)
+			"address", ex.instance(), "request", ex.id, "error", err)
 	}
 	status, text := http.StatusBadGateway, "The application broke off the connection before it answered."
 	switch {
 	case isTimeout(err) || errors.Is(err, context.DeadlineExceeded):
 		status, text = http.StatusGatewayTimeout, "The application did not answer in time."
-	case errors.Is(err, errNotAsked):
+	case errors.Is(err, errNotAsked), errors.Is(err, errNoStatus):
 		text = "The application's answer is not one to this request."
 	case isRefusal(err):
 		text = "The application cannot be reached at the moment."
