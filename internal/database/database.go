@@ -22,6 +22,13 @@ type Config struct {
 	Waiting func(what string)
 }
 
+// A Creator is a database that comes into being when it is first changed.
+type Creator interface {
+	// NeverCreate makes it unreachable from now on when it does not exist: it
+	// was there before, so it is gone and not new.
+	NeverCreate()
+}
+
 // A Database is a target database. Reading needs no lock; changing goes
 // through the [Lock].
 type Database interface {

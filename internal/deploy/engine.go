@@ -120,6 +120,9 @@ func (e *Engine) Carry(ctx context.Context, id string) (ship.Result, error) {
 		return e.failEarly(ctx, run, err)
 	}
 	defer w.close()
+	if err := w.expectDatabase(ctx); err != nil {
+		return run.Result, err
+	}
 	if err := w.claim(ctx); err != nil {
 		switch {
 		case ctx.Err() != nil:

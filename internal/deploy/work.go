@@ -75,6 +75,23 @@ func (e *Engine) open(run ship.Run) (*work, error) {
 	return w, nil
 }
 
+// expectDatabase has a database that this environment was deployed with before
+// not be made anew when it is gone.
+func (w *work) expectDatabase(ctx context.Context) error {
+	c, ok := w.db.(database.Creator)
+	if !ok {
+		return nil
+	}
+	deployed, err := w.e.Journal.DeployedIn(ctx, w.env())
+	if err != nil || len(deployed) == 0 {
+		return err
+	}
+	if before := deployed[0].Settings.Database; before != nil && before.Direct() == w.run.Request.Environment.Database.Direct() {
+		c.NeverCreate()
+	}
+	return nil
+}
+
 func (w *work) openDatabase(url ship.Secret) error {
 	env := w.run.Request.Environment
 	cfg := database.Config{URL: url, Key: w.e.Key, Waiting: func(what string) { w.waits.say(what) }}

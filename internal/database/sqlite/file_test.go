@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -292,5 +293,24 @@ func TestARelativePathNeedsAFolderItIsRelativeTo(t *testing.T) {
 	_, err := sqlite.New(database.Config{URL: ship.NewSecret("sqlite:///shop.db"), Key: make([]byte, 32)}, plugin.Deps{})
 	if ship.KindOf(err) != ship.Invalid {
 		t.Errorf("New = %v, want kind invalid", err)
+	}
+}
+
+func TestAFileThatIsGoneIsNotMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	db, err := sqlite.New(database.Config{URL: ship.NewSecret("sqlite:///" + path), Key: make([]byte, 32)}, plugin.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.NeverCreate()
+	_, lockErr := db.Lock(t.Context(), ship.Fence{Run: "d-1", Epoch: 1}, "test")
+	_, rowsErr := db.Rows(t.Context(), "SELECT 1")
+	for what, err := range map[string]error{"ping": db.Ping(t.Context()), "lock": lockErr, "rows": rowsErr} {
+		if ship.KindOf(err) != ship.Unreachable || !strings.Contains(err.Error(), "is gone") {
+			t.Errorf("%s: %v, want that it is gone", what, err)
+		}
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a file: %v", err)
 	}
 }

@@ -44,9 +44,25 @@ type DB struct {
 	tempDir     string // for plain copies; "" is the system's
 	log         *slog.Logger
 	waiting     func(what string)
+	expected    bool // it was there before
 }
 
-var _ database.Database = (*DB)(nil)
+var (
+	_ database.Database = (*DB)(nil)
+	_ database.Creator  = (*DB)(nil)
+)
+
+// NeverCreate implements [database.Creator].
+func (d *DB) NeverCreate() { d.expected = true }
+
+// present fails when the file was there before and is gone. To read an empty
+// database in its place, or to make one, would be to lose everything in it.
+func (d *DB) present() error {
+	if _, err := os.Stat(d.path); d.expected && errors.Is(err, os.ErrNotExist) {
+		return ship.Errorf(ship.Unreachable, "bring it back; where a new database is wanted, make an empty file of that name", "the database %s is gone", d.path)
+	}
+	return nil
+}
 
 // New returns the database that cfg.URL names. It opens no file.
 func New(cfg database.Config, d plugin.Deps) (*DB, error) {
@@ -133,7 +149,7 @@ func (d *DB) ServerVersion(ctx context.Context) (version string, err error) {
 
 // Rows runs a query on a connection that cannot write.
 func (d *DB) Rows(ctx context.Context, query string, args ...any) (rows [][]string, err error) {
-	if _, err := os.Stat(d.path); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(d.path); !d.expected && errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s does not exist", database.ErrNoTable, d.path)
 	}
 	err = d.read(ctx, func(conn *sql.Conn) error {
@@ -178,7 +194,13 @@ func (d *DB) read(ctx context.Context, do func(*sql.Conn) error) error {
 // open returns a connection to the file and what closes it. Mode "rw" never
 // creates a file, "rwc" does.
 func (d *DB) open(ctx context.Context, mode string, busy time.Duration, pragmas ...string) (*sql.Conn, func(), error) {
-	if _, err := os.Stat(d.path); mode == "rw" && errors.Is(err, os.ErrNotExist) {
+	if err := d.present(); err != nil {
+		return nil, nil, err
+	}
+	if d.expected && mode == "rwc" {
+		mode = "rw"
+	}
+	if _, err := os.Stat(d.path); mode == "rw" && !d.expected && errors.Is(err, os.ErrNotExist) {
 		return connect(ctx, ":memory:")
 	}
 	pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())}, pragmas...)
@@ -189,6 +211,9 @@ func (d *DB) open(ctx context.Context, mode string, busy time.Duration, pragmas 
 // create makes the file, unless it exists, so that whoever owns its folder may
 // use it: the application need not run as our user.
 func (d *DB) create() error {
+	if err := d.present(); err != nil || d.expected {
+		return err
+	}
 	file, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 	if errors.Is(err, os.ErrExist) {
 		return nil
