@@ -62,10 +62,13 @@ func (d *dispatcher) Run(ctx context.Context) error {
 	}
 }
 
+// firstWait is between the first two tries of a run that could not go on.
+const firstWait = 250 * time.Millisecond
+
 // carry carries a run out. When something it needs cannot be reached, it is
 // tried again: the run is not over, and nobody else will take it up.
 func (d *dispatcher) carry(ctx context.Context, run string) {
-	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
+	for wait := firstWait; ; wait = min(2*wait, 15*time.Second) {
 		result, err := d.engine.Carry(ctx, run)
 		switch {
 		case ctx.Err() != nil:

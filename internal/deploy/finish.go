@@ -84,10 +84,26 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 		}
 	}
 	w.forgetCatalogs()
-	if err := w.platform.Release(ctx, w.env(), w.fence); err != nil && ship.KindOf(err) != ship.Fenced {
-		w.e.Log.Warn("release claim", "run", w.run.ID, "error", err)
-	}
+	w.letGo(ctx)
 	return r, w.e.end(ctx, w.run, r)
+}
+
+// letGo gives the claim up, so that who comes next does not have to wait until
+// it lapses. A platform that cannot take that down, because its disk is full, is
+// asked again as long as the claim would hold.
+func (w *work) letGo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, w.e.TTL)
+	defer cancel()
+	for {
+		err := w.platform.Release(ctx, w.env(), w.fence)
+		if err == nil || ship.KindOf(err) == ship.Fenced {
+			return
+		}
+		w.e.Log.Warn("release claim", "run", w.run.ID, "error", err)
+		if sleep(ctx, 2*pollEvery) != nil {
+			return
+		}
+	}
 }
 
 // superseded ends a run whose environment somebody else has now. Nothing is
