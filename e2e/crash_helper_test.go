@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"net/http"
@@ -26,6 +27,7 @@ type pace struct {
 	notify time.Duration // the receiver of notifications answers after it
 	rows   int           // that a migration counts before it leaves its mark
 	watch  string
+	giveUp string // a candidate that is not healthy by then is given up
 }
 
 // A yard is a place where a small shop is released again and again, each
@@ -51,7 +53,7 @@ run:
   setup: [sleep %[1]s]
   processes: {web: {command: "%[8]s --listen 127.0.0.1:$PORT", grace: 5s}}
 gates: {once: {run: ["sh", "-c", "echo %[2]d >> %[3]s; sleep %[1]s"]}}
-health: {path: /healthz, healthy_after: 3, every: 50ms, give_up: 30s}
+health: {path: /healthz, healthy_after: 3, every: 50ms, give_up: %[9]s}
 warmup: [/, /products]
 smoke: [/products]
 database: {url: "sqlite:///%[4]s", kind: sqlite, backup: {kind: dump}}
@@ -119,7 +121,7 @@ func (y *yard) breaking() {
 }
 
 func (y *yard) configure() {
-	y.write("shiplock.yaml", fmt.Sprintf(yardYAML, y.pace.pause, y.releases, y.lines, y.database, y.bell.URL, y.port, y.pace.watch, y.shop), 0o644)
+	y.write("shiplock.yaml", fmt.Sprintf(yardYAML, y.pace.pause, y.releases, y.lines, y.database, y.bell.URL, y.port, y.pace.watch, y.shop, cmp.Or(y.pace.giveUp, "30s")), 0o644)
 }
 
 func (y *yard) migration(phase, up, down string) {

@@ -69,7 +69,7 @@ type live struct {
 func (p *project) live(args ...string) *live {
 	p.w.t.Helper()
 	args = append(args, "--data", p.w.data, "-f", filepath.Join(p.dir, "shiplock.yaml"), "-o", "json")
-	l := &live{t: p.w.t, cmd: exec.Command(binary, args...), events: make(chan ship.Event, 10_000), done: make(chan struct{})}
+	l := &live{t: p.w.t, cmd: exec.Command(p.w.binary, args...), events: make(chan ship.Event, 10_000), done: make(chan struct{})}
 	l.cmd.Stderr = &l.errOut
 	out, err := l.cmd.StdoutPipe()
 	if err == nil {
@@ -183,9 +183,10 @@ type users struct {
 	cancel context.CancelFunc
 	done   chan load.Snapshot
 
-	mu    sync.Mutex
-	lost  []load.Answer
-	kills []time.Time // when a proxy worker was killed
+	mu      sync.Mutex
+	lost    []load.Answer
+	kills   []time.Time // when a proxy worker was killed
+	excuses []excuse
 }
 
 func (y *yard) users(rate float64) *users {

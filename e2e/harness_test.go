@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 // world is a machine of one test: a data folder, a server and its node.
 type world struct {
 	t      *testing.T
+	binary string
 	data   string
 	server *exec.Cmd
 }
@@ -61,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, data: data}
+	w := &world{t: t, binary: binary, data: data}
 	t.Cleanup(func() {
 		w.stop()
 		_ = os.RemoveAll(data)
@@ -73,7 +74,7 @@ func newWorld(t *testing.T) *world {
 // up starts the server and waits until it answers.
 func (w *world) up() {
 	w.t.Helper()
-	w.server = exec.Command(binary, "up", "--data", w.data)
+	w.server = exec.Command(w.binary, "up", "--data", w.data)
 	log, err := os.OpenFile(w.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		w.t.Fatal(err)
@@ -173,7 +174,7 @@ func (w *world) eventually(within time.Duration, what string, f func() error) {
 func (w *world) run(args ...string) (string, int) {
 	w.t.Helper()
 	var out, errOut bytes.Buffer
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(w.binary, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -206,7 +207,7 @@ func (p *project) begin(args ...string) *command {
 	p.w.t.Helper()
 	c := &command{p: p}
 	args = append(args, "--data", p.w.data, "-f", filepath.Join(p.dir, "shiplock.yaml"), "-o", "json")
-	c.cmd = exec.CommandContext(p.w.t.Context(), binary, args...)
+	c.cmd = exec.CommandContext(p.w.t.Context(), p.w.binary, args...)
 	c.cmd.WaitDelay = time.Second
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.err
 	if err := c.cmd.Start(); err != nil {

@@ -1,0 +1,254 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shiplock/shiplock/internal/deploy"
+	"github.com/shiplock/shiplock/internal/plan"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// moments are the places around the two writes of the journal that every step
+// has.
+var moments = []string{"before-intent", "after-intent", "after-act", "after-done"}
+
+// A cell is one fault at one moment of one step.
+type cell struct {
+	route  string // "" is the ordinary one
+	step   string
+	moment string
+	fault  fault
+}
+
+func (c cell) String() string { return fmt.Sprintf("%s, %s %s", c.fault.name, c.step, c.moment) }
+
+// kind is the kind of the cell's step.
+func (c cell) kind() string { kind, _, _ := strings.Cut(c.step, " "); return kind }
+
+// An attempt is a deployment that meets the fault of a cell.
+type attempt struct {
+	y       *yard
+	u       *users
+	cell    cell
+	before  int // release that served
+	live    *live
+	since   time.Time
+	stopped []int
+
+	end      string // how the run ended
+	took     time.Duration
+	lost     int // requests with an excuse
+	problems []string
+}
+
+func (a *attempt) complain(format string, args ...any) {
+	a.problems = append(a.problems, fmt.Sprintf(format, args...))
+}
+
+// quick makes deployments short: the matrix has hundreds of them.
+var quick = pace{delay: 20 * time.Millisecond, pause: "0.01", rows: 1, watch: "400ms", giveUp: "5s"}
+
+// The full matrix takes most of an hour: SHIPLOCK_MATRIX=all. Otherwise each
+// step meets one fault at each of its moments, so that every fault is met too.
+func TestCrashMatrix(t *testing.T) {
+	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
+	var done []*attempt
+	whole := true // nothing was left out by -run
+	for _, route := range []string{"", "hold", "maintenance"} {
+		for _, group := range groups(all) {
+			ran := false
+			t.Run(strings.TrimSpace(route+" "+group.name), func(t *testing.T) {
+				ran = true
+				done = append(done, runGroup(t, route, group)...)
+			})
+			whole = whole && ran
+		}
+	}
+	if whole {
+		everyKindHasARow(t, done)
+		report(t, done, all)
+	}
+}
+
+// A group of cells shares a machine.
+type group struct {
+	name string
+	pick func(step, moment, fault int) bool
+}
+
+func groups(all bool) []group {
+	if !all {
+		return []group{{"sample", func(step, moment, fault int) bool { return (4*step+3*moment)%len(faults) == fault }}}
+	}
+	var out []group
+	for i, f := range faults {
+		out = append(out, group{f.name, func(_, _, fault int) bool { return fault == i }})
+	}
+	return out
+}
+
+// everyKindHasARow fails the test when there is a kind of step that was never
+// interrupted.
+func everyKindHasARow(t *testing.T, done []*attempt) {
+	for _, kind := range deploy.Kinds() {
+		for _, m := range moments {
+			if !slices.ContainsFunc(done, func(a *attempt) bool { return a.cell.kind() == kind && a.cell.moment == m }) {
+				t.Errorf("no run was disturbed %s of a step of kind %s", m, kind)
+			}
+		}
+	}
+	for _, f := range faults {
+		if !slices.ContainsFunc(done, func(a *attempt) bool { return a.cell.fault.name == f.name }) {
+			t.Errorf("nothing met the fault %q", f.name)
+		}
+	}
+}
+
+// runGroup deploys undisturbed, which shows the steps there are, and then once
+// for each cell.
+func runGroup(t *testing.T, route string, g group) []*attempt {
+	w := newFaultyWorld(t)
+	y := newYard(t, w, quick)
+	y.write("migrations/00101_gauge.sql", "-- +goose Up\nCREATE TABLE gauge (g1 TEXT);\n\n-- +goose Down\nDROP TABLE gauge;\n", 0o644)
+	y.next()
+	y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	y.nextOn(route)
+	steps := stepsOf(t, y, accept(route)...)
+	u := y.users(20)
+	var done []*attempt
+	for i, step := range steps {
+		if kind, _, _ := strings.Cut(step, " "); route != "" && kind != plan.Hold && kind != plan.Maintenance && kind != plan.Migrate && kind != plan.Shift && kind != plan.Open {
+			continue // as in the ordinary route
+		}
+		for j, m := range moments {
+			for k, f := range faults {
+				if !g.pick(i, j, k) {
+					continue
+				}
+				a := &attempt{y: y, u: u, cell: cell{route, step, m, f}, before: y.status().Release.Number}
+				a.carryOut()
+				done = append(done, a)
+				t.Logf("%s%s: %s after %s, %d requests under way lost", prefix(route), a.cell, a.end, a.took.Round(100*time.Millisecond), a.lost)
+				for _, p := range a.problems {
+					t.Errorf("%s%s: %s", prefix(route), a.cell, p)
+				}
+			}
+		}
+	}
+	s := u.stop()
+	y.takenOnce(s.Posts)
+	y.appliedOnceIn(route)
+	return done
+}
+
+func prefix(route string) string {
+	if route == "" {
+		return ""
+	}
+	return route + ": "
+}
+
+func accept(route string) []string {
+	if route == "" {
+		return nil
+	}
+	return []string{"--accept", route}
+}
+
+// nextOn writes the tree of a release that needs the route.
+func (y *yard) nextOn(route string) {
+	y.next()
+	if route != "" {
+		y.migration("contract", fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases-1, y.releases), fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases, y.releases-1))
+	}
+}
+
+func (y *yard) appliedOnceIn(string) { y.appliedOnce(y.releases) }
+
+// carryOut deploys the next release, has the fault happen, and judges what
+// became of it. A release that did not pass is deployed again undisturbed: what
+// is left of the fault must not be in its way.
+func (a *attempt) carryOut() {
+	w := a.y.w
+	a.y.nextOn(a.cell.route)
+	point := a.cell.step + " " + a.cell.moment
+	action := "pause"
+	if a.cell.fault.kills {
+		action = "kill"
+	}
+	w.arm(point, action)
+	begun := time.Now()
+	a.live = a.y.live(append([]string{"deploy", "production"}, accept(a.cell.route)...)...)
+	w.eventually(time.Minute, point+" is reached", func() error {
+		if w.has(point+".hit") || a.live.over() {
+			return nil
+		}
+		return fmt.Errorf("it is not yet")
+	})
+	if !w.has(point + ".hit") {
+		a.y.t.Fatalf("%s: the run ended before: %s", a.cell, a.live.end().text)
+	}
+	a.cell.fault.begin(a)
+	w.arm(point+".go", "")
+	a.await()
+	if a.cell.fault.end != nil {
+		a.cell.fault.end(a)
+	}
+	e := a.live.end()
+	w.disarm()
+	a.took = time.Since(begun)
+	a.judge(e)
+	if a.end != "passed" {
+		again := a.y.do(append([]string{"deploy", "production"}, accept(a.cell.route)...)...)
+		if again.Status != ship.Passed {
+			a.complain("the next deployment of the same release: exit code %d, %s: %s", again.code, again.Status, again.Reason)
+		}
+		a.y.serves(a.y.releases)
+	}
+	a.traffic()
+}
+
+// await waits until the run has ended, or the fault has lasted long enough.
+func (a *attempt) await() {
+	if a.cell.fault.lasts == 0 {
+		return
+	}
+	select {
+	case <-a.live.done:
+	case <-time.After(a.cell.fault.lasts):
+	}
+}
+
+// run returns the ID of the run that is under way.
+func (a *attempt) run() string {
+	if open := a.y.status().Open; open != nil {
+		return open.ID
+	}
+	return ""
+}
+
+// nodeState is what of the node's own file is compared with the journal.
+func (a *attempt) nodeState() (s struct {
+	Environments map[string]struct {
+		Epoch     int64           `json:"epoch"`
+		Grantee   string          `json:"grantee"`
+		Grant     json.RawMessage `json:"grant"`
+		ActiveRun string          `json:"active_run"`
+	} `json:"environments"`
+}) {
+	b, err := os.ReadFile(filepath.Join(a.y.w.data, "node", "state.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil {
+		a.complain("the node's state: %v", err)
+	}
+	return s
+}
