@@ -210,7 +210,7 @@ func (a *attempt) hang() {
 		}
 	}
 	if a.stopped = candidate; len(candidate) == 0 {
-		a.stopped = serving
+		a.stopped, a.briefly = serving, true
 	}
 	if len(a.stopped) == 0 {
 		a.complain("there is nothing that could hang")

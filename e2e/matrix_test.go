@@ -41,6 +41,7 @@ type attempt struct {
 	live    *live
 	since   time.Time
 	stopped []int
+	briefly bool // the fault lasts a second only
 
 	end      string // how the run ended
 	took     time.Duration
@@ -217,12 +218,16 @@ func (a *attempt) carryOut() {
 
 // await waits until the run has ended, or the fault has lasted long enough.
 func (a *attempt) await() {
-	if a.cell.fault.lasts == 0 {
+	lasts := a.cell.fault.lasts
+	if a.briefly {
+		lasts = min(lasts, time.Second)
+	}
+	if lasts == 0 {
 		return
 	}
 	select {
 	case <-a.live.done:
-	case <-time.After(a.cell.fault.lasts):
+	case <-time.After(lasts):
 	}
 }
 
