@@ -51,6 +51,7 @@ func Handler(c Config) http.Handler {
 		"GET /v1/runs/{id}/events":    s.events,
 		"POST /v1/runs/{id}/signals":  s.signal,
 		"GET /v1/status":              s.status,
+		"GET /v1/traffic":             s.traffic,
 		"GET /v1/logs":                s.logs,
 		"GET /v1/environments":        s.environments,
 		"POST /v1/mode":               s.mode,

@@ -30,6 +30,7 @@ type deployFlags struct {
 	backup  string
 	reason  string
 	noWait  bool
+	wait    string
 }
 
 func (d *deployFlags) add(c *cobra.Command, s *session) {
@@ -55,11 +56,16 @@ func (s *session) deployCommand() *cobra.Command {
 		Example:           "  shiplock deploy staging\n  shiplock deploy production --release v12\n  shiplock deploy dev -o json",
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
+			if d.wait != "healthy" && d.wait != "watched" {
+				return usage{fmt.Errorf("--wait is healthy or watched, not %q", d.wait)}
+			}
 			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
 				if err := onBranch(ctx, r.folder, r.run.Environment, r.artifact); err != nil {
 					return err
 				}
 				r.run.Verb, r.run.Reason = ship.VerbDeploy, d.reason
+				// Without a server nobody else would hear how the watch ends.
+				s.untilHealthy = d.wait == "healthy" && s.state == ""
 				return s.runAndFollow(ctx, cl, r.run, d.noWait)
 			})
 		},
@@ -68,6 +74,7 @@ func (s *session) deployCommand() *cobra.Command {
 	c.Flags().DurationVar(&s.claim, "claim", 0, "with --state: who is not heard of for `so long` may be replaced")
 	_ = c.Flags().MarkHidden("claim")
 	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
+	c.Flags().StringVar(&d.wait, "wait", "healthy", "return when health is proven or when the watch is over: `healthy|watched`")
 	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
 	return c
 }

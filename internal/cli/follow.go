@@ -3,12 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/shiplock/shiplock/internal/client"
 	"github.com/shiplock/shiplock/internal/mask"
@@ -29,6 +28,10 @@ func (s *session) runAndFollow(ctx context.Context, cl *client.Client, in wire.N
 	return s.follow(ctx, cl, run.ID, 0)
 }
 
+// errProven ends the following of a run whose release is proven healthy. The
+// watch goes on without us.
+var errProven = errors.New("health is proven")
+
 // follow shows a run's events after the given one until it ends or waits for a person. The run
 // goes on when we are interrupted, or when the server is away for a while.
 func (s *session) follow(ctx context.Context, cl *client.Client, id string, after int64) error {
@@ -37,6 +40,9 @@ func (s *session) follow(ctx context.Context, cl *client.Client, id string, afte
 	for {
 		var err error
 		after, err = cl.Follow(ctx, id, after, view.show)
+		if errors.Is(err, errProven) {
+			return view.proven()
+		}
 		if view.result != nil {
 			return view.end()
 		}
@@ -65,11 +71,12 @@ func (s *session) follow(ctx context.Context, cl *client.Client, id string, afte
 
 // view shows the events of one run.
 type view struct {
-	s      *session
-	id     string
-	result *ship.Result
-	begun  map[string]time.Time
-	live   *liveLine
+	s       *session
+	id      string
+	result  *ship.Result
+	healthy *ship.Result // as it stood when health was proven and nobody waits for more
+	begun   map[string]time.Time
+	live    *liveLine
 }
 
 func (s *session) newView(id string) *view {
@@ -90,10 +97,33 @@ func (v *view) show(e ship.Event) error {
 		v.result = &r
 	}
 	if v.s.json() {
-		return json.NewEncoder(v.s.out).Encode(e)
-	}
-	if !v.s.quiet {
+		if err := json.NewEncoder(v.s.out).Encode(e); err != nil {
+			return err
+		}
+	} else if !v.s.quiet {
 		v.text(e)
+	}
+	if e.Type == ship.EventHealthy && v.s.untilHealthy {
+		return v.isProven(e)
+	}
+	return nil
+}
+
+func (v *view) isProven(e ship.Event) error {
+	var r ship.Result
+	if err := json.Unmarshal(e.Data, &r); err != nil {
+		return fmt.Errorf("decode result: %w", err)
+	}
+	r.Next = "shiplock watch " + v.id
+	v.healthy = &r
+	return errProven
+}
+
+// proven prints that the release is healthy by now.
+func (v *view) proven() error {
+	v.close()
+	if !v.s.json() {
+		v.s.summary(v.s.err, *v.healthy)
 	}
 	return nil
 }
@@ -116,7 +146,7 @@ func (v *view) text(e ship.Event) {
 			v.line(e, text)
 		}
 		v.live.set(e.Step, text)
-	case ship.EventDone, ship.EventFailed, ship.EventUndone, ship.EventNote:
+	case ship.EventDone, ship.EventFailed, ship.EventUndone, ship.EventNote, ship.EventHealthy:
 		v.line(e, text)
 	}
 }
@@ -170,12 +200,15 @@ func (v *view) end() error {
 // summary says how a run ended, what state things are in, and what to type
 // next.
 func (s *session) summary(w io.Writer, r ship.Result) {
-	word := map[ship.Status]string{ship.Passed: "done", ship.Broken: "failed", ship.Aborted: "aborted", ship.Paused: "paused"}[r.Status]
-	if r.Kind == ship.RolledBack {
+	word := map[ship.Status]string{ship.Passed: "done", ship.Broken: "failed", ship.Aborted: "aborted", ship.Paused: "paused", ship.Running: "healthy"}[r.Status]
+	switch {
+	case r.Kind == ship.RolledBack:
 		word = "rolled back"
+	case r.Kind == ship.Inconclusive:
+		word = "held"
 	}
 	kind := ship.EventFailed
-	if r.Status == ship.Passed {
+	if r.Status == ship.Passed || r.Status == ship.Running {
 		kind = ship.EventDone
 	}
 	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(strings.TrimPrefix(r.Reason, word+": ")), 3))
@@ -189,21 +222,6 @@ func (s *session) summary(w io.Writer, r ship.Result) {
 	}
 	if r.Next != "" {
 		fmt.Fprintf(w, "   Next: %s\n", mask.Terminal(r.Next))
-	}
-}
-
-func (s *session) watchCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "watch [run]", Short: "Show a run live, the newest by default", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return s.with(c.Context(), s.configuredServer(), func(ctx context.Context, cl *client.Client) error {
-				id, err := s.runID(ctx, cl, args)
-				if err != nil {
-					return err
-				}
-				return s.follow(ctx, cl, id, 0)
-			})
-		},
 	}
 }
 

@@ -31,6 +31,7 @@ type session struct {
 	state                      string        // run without a server, with the state there
 	claim                      time.Duration // without a server: how long ours outlives us
 	quiet, noColor             bool
+	untilHealthy               bool     // a run is followed no longer than until health is proven
 	onlyHere                   []string // files the chosen environment names by a path relative to here
 }
 

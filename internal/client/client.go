@@ -245,6 +245,13 @@ func (c *Client) Status(ctx context.Context, app, env string) ([]wire.Environmen
 	return s, c.call(ctx, http.MethodGet, "/v1/status?"+q.Encode(), nil, &s)
 }
 
+// Traffic asks for the traffic of the last seconds in an environment.
+func (c *Client) Traffic(ctx context.Context, app, env string, seconds int) (wire.Traffic, error) {
+	q := url.Values{"app": {app}, "env": {env}, "seconds": {strconv.Itoa(seconds)}}
+	var t wire.Traffic
+	return t, c.call(ctx, http.MethodGet, "/v1/traffic?"+q.Encode(), nil, &t)
+}
+
 // Environments lists the newest settings of an app's environments.
 func (c *Client) Environments(ctx context.Context, app string) ([]ship.Environment, error) {
 	var e []ship.Environment

@@ -55,6 +55,13 @@ type EnvironmentStatus struct {
 	Observed platform.Observation `json:"observed"`
 }
 
+// Traffic is an environment with the traffic of its last seconds, and what the
+// guard of its last swap has seen.
+type Traffic struct {
+	EnvironmentStatus
+	Evidence platform.Evidence `json:"evidence"`
+}
+
 // Journal is a run with its journal.
 type Journal struct {
 	Run     ship.Run     `json:"run"`
