@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -44,6 +45,7 @@ func Handler(c Config) http.Handler {
 		"PUT /v1/artifacts/{digest}":  s.putArtifact,
 		"POST /v1/releases":           s.addRelease,
 		"GET /v1/releases":            s.releases,
+		"POST /v1/releases/prune":     s.prune,
 		"POST /v1/plans":              s.plan,
 		"POST /v1/runs":               s.addRun,
 		"GET /v1/runs":                s.runs,
@@ -103,9 +105,17 @@ func statusOf(k ship.Kind) int {
 const maxBody = 8 << 20
 
 func read(r *http.Request, v any) error {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
+	body := &io.LimitedReader{R: r.Body, N: maxBody + 1}
+	dec := json.NewDecoder(body)
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
+	err := dec.Decode(v)
+	if err == nil && dec.Decode(&struct{}{}) != io.EOF {
+		err = errors.New("there is more than one value in it")
+	}
+	if body.N <= 0 {
+		err = fmt.Errorf("it has more than %d bytes", maxBody)
+	}
+	if err != nil {
 		return ship.Errorf(ship.Invalid, "use a client of the same version as the server", "read request: %w", err)
 	}
 	return nil

@@ -51,6 +51,7 @@ func (d *deployFlags) options() (ship.Options, error) {
 
 func (s *session) deployCommand() *cobra.Command {
 	var d deployFlags
+	var dryRun bool
 	c := &cobra.Command{
 		Use: "deploy [environment]", Short: "Deploy this folder, or a release there is", Args: cobra.MaximumNArgs(1),
 		Example:           "  shiplock deploy staging\n  shiplock deploy production --release v12\n  shiplock deploy dev -o json",
@@ -63,6 +64,9 @@ func (s *session) deployCommand() *cobra.Command {
 				if err := onBranch(ctx, r.folder, r.run.Environment, r.artifact); err != nil {
 					return err
 				}
+				if dryRun {
+					return s.showPlan(ctx, cl, r)
+				}
 				r.run.Verb, r.run.Reason = ship.VerbDeploy, d.reason
 				// Without a server nobody else would hear how the watch ends.
 				s.untilHealthy = d.wait == "healthy" && s.state == ""
@@ -71,6 +75,7 @@ func (s *session) deployCommand() *cobra.Command {
 		},
 	}
 	d.add(c, s)
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan, as shiplock plan does, and change nothing that serves")
 	c.Flags().DurationVar(&s.claim, "claim", 0, "with --state: who is not heard of for `so long` may be replaced")
 	_ = c.Flags().MarkHidden("claim")
 	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")

@@ -21,24 +21,29 @@ func (s *session) planCommand() *cobra.Command {
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
-				r.run.Verb = ship.VerbDeploy
-				s.say("planning v%d for %s; a new set of requirements is installed first", r.run.Release, r.run.Environment.ID)
-				p, err := cl.Plan(ctx, r.run)
-				if err != nil {
-					return err
-				}
-				if err := s.print(p, func(w io.Writer) { printPlan(w, p) }); err != nil {
-					return err
-				}
-				if p.Refused != nil {
-					return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: fmt.Errorf("refused: %s", p.Refused.Reason)}
-				}
-				return nil
+				return s.showPlan(ctx, cl, r)
 			})
 		},
 	}
 	d.add(c, s)
 	return c
+}
+
+// showPlan shows what a deployment would do.
+func (s *session) showPlan(ctx context.Context, cl *client.Client, r asked) error {
+	r.run.Verb = ship.VerbDeploy
+	s.say("planning v%d for %s; a new set of requirements is installed first", r.run.Release, r.run.Environment.ID)
+	p, err := cl.Plan(ctx, r.run)
+	if err != nil {
+		return err
+	}
+	if err := s.print(p, func(w io.Writer) { printPlan(w, p) }); err != nil {
+		return err
+	}
+	if p.Refused != nil {
+		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: fmt.Errorf("refused: %s", p.Refused.Reason)}
+	}
+	return nil
 }
 
 func printPlan(w io.Writer, p ship.Plan) {

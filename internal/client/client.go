@@ -152,6 +152,12 @@ func (c *Client) Releases(ctx context.Context, app string) ([]ship.Release, erro
 	return r, c.call(ctx, http.MethodGet, "/v1/releases?app="+url.QueryEscape(app), nil, &r)
 }
 
+// Prune deletes releases nobody needs any more.
+func (c *Client) Prune(ctx context.Context, in wire.Prune) (wire.Prune, error) {
+	var out wire.Prune
+	return out, c.call(ctx, http.MethodPost, "/v1/releases/prune", in, &out)
+}
+
 // Plan asks what a run would do.
 func (c *Client) Plan(ctx context.Context, in wire.NewRun) (ship.Plan, error) {
 	var p ship.Plan

@@ -97,9 +97,27 @@ func (e *Engine) Copies(env ship.Environment) ([]Copy, error) {
 	return all, nil
 }
 
+// Ledger returns the records of an environment's database, none where there is
+// no database.
+func (e *Engine) Ledger(ctx context.Context, env ship.Environment) ([]ship.Record, error) {
+	w, err := e.open(ship.Run{ID: "ledger", Request: ship.Request{Environment: env}})
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	if w.db == nil {
+		return nil, nil
+	}
+	records, err := w.db.Ledger(ctx)
+	return records, w.mask.Error(err)
+}
+
 // Lost says what a restore of a copy would lose: what is known of the copy, and
 // how many rows were written in which table since.
 func (e *Engine) Lost(ctx context.Context, req ship.Request, path string) (Copy, []database.Wrote, error) {
+	if !filepath.IsAbs(path) {
+		return Copy{}, nil, ship.Errorf(ship.Invalid, "give an absolute path", "%s is not absolute", path)
+	}
 	c, err := readCopy(path)
 	if err != nil {
 		return c, nil, err

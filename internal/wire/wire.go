@@ -115,6 +115,22 @@ type Migrations struct {
 	Ledger      []ship.Record    `json:"ledger,omitempty"`
 }
 
+// Prune asks for releases nobody needs any more to be deleted, or says which
+// were and which were not.
+type Prune struct {
+	App     string         `json:"app"`
+	Keep    int            `json:"keep"` // so many of the newest stay whatever else
+	DryRun  bool           `json:"dry_run,omitempty"`
+	Deleted []ship.Release `json:"deleted,omitempty"`
+	Kept    []Kept         `json:"kept,omitempty"`
+}
+
+// Kept is a release that was not deleted.
+type Kept struct {
+	Release int    `json:"release"`
+	Why     string `json:"why"`
+}
+
 // Resolve says what became of a migration nobody saw the end of.
 type Resolve struct {
 	Environment ship.Environment `json:"environment"`
