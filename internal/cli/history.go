@@ -11,7 +11,6 @@ import (
 	"github.com/shiplock/shiplock/internal/client"
 	"github.com/shiplock/shiplock/internal/mask"
 	"github.com/shiplock/shiplock/internal/ship"
-	"github.com/shiplock/shiplock/internal/wire"
 )
 
 func (s *session) historyCommand() *cobra.Command {
