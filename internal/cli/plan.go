@@ -85,6 +85,9 @@ func printMigration(w io.Writer, m ship.Migration) {
 	for _, f := range m.Findings {
 		fmt.Fprintf(w, "  ! %s\n", mask.Terminal(f))
 	}
+	for _, h := range m.Hazards {
+		fmt.Fprintf(w, "  ~ %s\n", mask.Terminal(h))
+	}
 	for line := range strings.Lines(m.SQL) {
 		fmt.Fprintf(w, "  │ %s\n", mask.Terminal(strings.TrimRight(line, "\n")))
 	}

@@ -11,8 +11,10 @@ import (
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/sqltext"
 )
 
 // session shows a tool the target database: for reading always, for writing
@@ -118,8 +120,26 @@ func (w *work) list(ctx context.Context, lock database.Lock) (*migrate.Listing, 
 	if err != nil {
 		return nil, err
 	}
-	l.Migrations = lint.ClassifyAll(l.Migrations, w.run.Request.Environment.Database.Kind)
+	linter, err := lint.New(rules.All())
+	if err != nil {
+		return nil, err
+	}
+	l.Migrations = linter.ClassifyAll(l.Migrations, w.lintOptions(ctx))
 	return &l, nil
+}
+
+// lintOptions say for which server migrations are judged. When it does not say
+// its version they are judged for every one.
+func (w *work) lintOptions(ctx context.Context) lint.Options {
+	o := lint.Options{Dialect: sqltext.Dialect(w.run.Request.Environment.Database.Kind)}
+	text, err := w.db.ServerVersion(ctx)
+	if err != nil {
+		return o
+	}
+	if o.Version, err = lint.ParseVersion(o.Dialect, text); err != nil {
+		o.Version = 0
+	}
+	return o
 }
 
 // records tells whether the tool writes the ledger itself, in the transaction

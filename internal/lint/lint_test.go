@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/sqltext"
 )
@@ -41,7 +42,7 @@ func TestFindings(t *testing.T) {
 				}
 				all = append(all, migration(t, f))
 			}
-			got := describe(lint.ClassifyAll(all, dialect))
+			got := describe(linter(t).ClassifyAll(all, lint.Options{Dialect: sqltext.Dialect(dialect)}))
 			if *update {
 				if at < 0 {
 					a.Files = append(a.Files, txtar.File{Name: "want"})
@@ -58,6 +59,15 @@ func TestFindings(t *testing.T) {
 			}
 		})
 	}
+}
+
+func linter(t *testing.T) *lint.Linter {
+	t.Helper()
+	l, err := lint.New(rules.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func migration(t *testing.T, f txtar.File) ship.Migration {
@@ -91,7 +101,7 @@ func describe(all []ship.Migration) string {
 
 func TestAMigrationIsClassifiedWithoutChangingIt(t *testing.T) {
 	m := ship.Migration{ID: "1", SQL: "DROP TABLE product"}
-	got := lint.Classify(m, "postgres")
+	got := linter(t).Classify(m, lint.Options{Dialect: "postgres"})
 	if got.Phase != ship.Contract || len(got.Findings) != 1 || m.Phase != "" || m.Findings != nil {
 		t.Errorf("%+v of %+v", got, m)
 	}
@@ -110,11 +120,11 @@ func TestWhatCannotBeReadIsNotCalledSafe(t *testing.T) {
 		{Operations: []string{"execute", "SQL not shown: TypeError"}},
 		{SQL: "SELECT 1", Declared: "later", Reason: "so"},
 	} {
-		if got := lint.Classify(m, "postgres"); got.Phase != ship.Contract || len(got.Findings) == 0 {
+		if got := linter(t).Classify(m, lint.Options{Dialect: "postgres"}); got.Phase != ship.Contract || len(got.Findings) == 0 {
 			t.Errorf("%+v is %s", m, got.Phase)
 		}
 	}
-	if got := lint.Classify(ship.Migration{SQL: "SELECT 1"}, "oracle"); got.Phase != ship.Contract {
+	if got := linter(t).Classify(ship.Migration{SQL: "SELECT 1"}, lint.Options{Dialect: "oracle"}); got.Phase != ship.Contract {
 		t.Errorf("a migration for an unknown database is %s", got.Phase)
 	}
 }

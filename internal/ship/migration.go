@@ -35,6 +35,7 @@ type Migration struct {
 	// Phase is what a classifier made of the above.
 	Phase    Phase    `json:"phase,omitempty"`
 	Findings []string `json:"findings,omitempty"` // why it is not expand, a sentence each
+	Hazards  []string `json:"hazards,omitempty"`  // what it does to others while it runs: locks, scans, rewrites; a sentence each
 	Exact    bool     `json:"exact"`              // its way down, if it has one, brings back every row and value
 }
 

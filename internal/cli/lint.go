@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shiplock/shiplock/internal/client"
+	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/lint/rules"
+	"github.com/shiplock/shiplock/internal/mask"
+	"github.com/shiplock/shiplock/internal/ship"
+	"github.com/shiplock/shiplock/internal/sqltext"
+	"github.com/shiplock/shiplock/internal/wire"
+)
+
+// A lintRequest is what the flags of lint say.
+type lintRequest struct {
+	dialect, version, phase, explain, environment string
+
+	base                     []string
+	alone, transaction, down bool
+}
+
+func (s *session) lintCommand() *cobra.Command {
+	var q lintRequest
+	c := &cobra.Command{
+		Use: "lint [file|folder|-]…", Short: "Say what migrations would do to a database that is in use",
+		Long: "Say what migrations would do to a database that is in use: which locks they take, whether they\n" +
+			"read or write whole tables, and what of the running release they break. Files are read in the\n" +
+			"order given, those of a folder in the order their tool applies them in; - is standard input.\n" +
+			"Without a file, the pending migrations of the project are read, as its own tool shows them.\n" +
+			"It ends with 5 when something blocks: class B, and class G unless --phase contract.",
+		Args: cobra.ArbitraryArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			if !slices.Contains([]string{"text", "json", "sarif", "github"}, s.output) {
+				return usage{fmt.Errorf("unknown output format %q, known are text, json, sarif and github", s.output)}
+			}
+			s.data, err = s.env.DataDirectory(s.data)
+			return err
+		},
+		RunE: func(c *cobra.Command, args []string) error { return s.lint(c.Context(), args, q) },
+	}
+	f := c.Flags()
+	f.StringVar(&q.dialect, "dialect", "postgres", "`database` the files are for: postgres or sqlite")
+	f.StringVar(&q.version, "server-version", "", "`version` of the server, for example 16 (default: the oldest that is supported)")
+	f.StringArrayVar(&q.base, "base", nil, "`file` with the schema that exists before; read, not linted; may be repeated")
+	f.StringVar(&q.phase, "phase", "expand", "what the files are for: `expand|contract`")
+	f.StringVar(&q.explain, "explain", "", "explain a `rule`, for example PG116")
+	f.StringVar(&q.environment, "environment", "", "without files: pending migrations of this `environment`")
+	f.BoolVar(&q.alone, "alone", false, "the files are run by their tool alone, not through shiplock, which sets time-outs and counts statements")
+	f.BoolVar(&q.transaction, "transaction", false, "the files are run within a transaction, where their tool is not known by their names and marks")
+	f.BoolVar(&q.down, "down", false, "the files are ways down")
+	return c
+}
+
+func (s *session) lint(ctx context.Context, args []string, q lintRequest) error {
+	linter, err := lint.New(rules.All())
+	if err != nil {
+		return err
+	}
+	if q.explain != "" {
+		return s.explainRule(q.explain)
+	}
+	if q.phase != "expand" && q.phase != "contract" {
+		return usage{fmt.Errorf("--phase is expand or contract, not %q", q.phase)}
+	}
+	options, err := q.options()
+	if err != nil {
+		return err
+	}
+	var found []lint.Finding
+	if len(args) == 0 {
+		found, err = s.lintPending(ctx, linter, q, options)
+	} else {
+		var files []lint.File
+		if files, err = s.lintFiles(args, q); err == nil {
+			found = linter.Run(files, options)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	contract := q.phase == "contract"
+	if err := s.printFindings(linter, found, contract); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(found, func(f lint.Finding) bool { return f.Blocks(contract) }) {
+		return exitCode(5)
+	}
+	return nil
+}
+
+func (s *session) printFindings(l *lint.Linter, found []lint.Finding, contract bool) error {
+	for i := range found {
+		for _, text := range []*string{&found[i].Message, &found[i].Rewrite} {
+			if s.output == "text" {
+				*text = mask.Terminal(*text)
+			}
+		}
+	}
+	switch s.output {
+	case "json":
+		return lint.WriteJSON(s.out, found)
+	case "sarif":
+		return l.WriteSARIF(s.out, found, contract)
+	case "github":
+		return lint.WriteGitHub(s.out, found, contract)
+	}
+	return lint.WriteText(s.out, found, contract)
+}
+
+// options reads what is known of the database.
+func (q lintRequest) options() (lint.Options, error) {
+	o := lint.Options{Dialect: sqltext.Dialect(q.dialect), Schema: lint.NewSchema(), Alone: q.alone}
+	if o.Dialect != sqltext.Postgres && o.Dialect != sqltext.SQLite {
+		return o, usage{fmt.Errorf("unknown dialect %q, known are postgres and sqlite", q.dialect)}
+	}
+	version, err := lint.ParseVersion(o.Dialect, q.version)
+	if err != nil {
+		return o, usage{err}
+	}
+	o.Version = version
+	for _, name := range q.base {
+		names, err := sqlFiles(name)
+		if err != nil {
+			return o, err
+		}
+		for _, n := range names {
+			text, err := readMigration(n, nil)
+			if err != nil {
+				return o, err
+			}
+			for _, p := range lint.Parts(n, text) {
+				if p.Down {
+					continue
+				}
+				if err := lint.Learn(o.Schema, o.Dialect, n, p.Text); err != nil {
+					return o, ship.Errorf(ship.Invalid, "", "%w", err)
+				}
+			}
+		}
+	}
+	return o, nil
+}
+
+// lintFiles reads the files that are named.
+func (s *session) lintFiles(args []string, q lintRequest) ([]lint.File, error) {
+	var all []lint.File
+	for _, arg := range args {
+		names := []string{arg}
+		var err error
+		if arg != "-" {
+			if names, err = sqlFiles(arg); err != nil {
+				return nil, err
+			}
+		}
+		for _, name := range names {
+			text, err := readMigration(name, s.in)
+			if err != nil {
+				return nil, err
+			}
+			parts := lint.Parts(name, text)
+			for i := range parts {
+				parts[i].Down = parts[i].Down || q.down
+				parts[i].Transaction = parts[i].Transaction || q.transaction
+			}
+			all = append(all, parts...)
+		}
+	}
+	return all, nil
+}
+
+// sqlFiles returns a file, or those of a folder in the order they are applied
+// in.
+func sqlFiles(name string) ([]string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, ship.Errorf(ship.Invalid, "", "lint: %w", err)
+	}
+	if !info.IsDir() {
+		return []string{name}, nil
+	}
+	var all []string
+	err = filepath.WalkDir(name, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.EqualFold(filepath.Ext(path), ".sql") {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, ship.Errorf(ship.Invalid, "", "read the folder %s: %w", name, err)
+	}
+	if len(all) == 0 {
+		return nil, ship.Errorf(ship.Invalid, "", "the folder %s has no .sql file", name)
+	}
+	slices.SortFunc(all, lint.CompareNames)
+	return all, nil
+}
+
+// readMigration reads a file, or standard input, up to the limit of what is
+// read as SQL.
+func readMigration(name string, in io.Reader) (string, error) {
+	r := in
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", ship.Errorf(ship.Invalid, "", "lint: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		r = f
+	}
+	text, err := io.ReadAll(io.LimitReader(r, sqltext.MaxSize+1))
+	if err != nil {
+		return "", ship.Errorf(ship.Invalid, "", "read %s: %w", name, err)
+	}
+	return string(text), nil
+}
+
+// lintPending lints what the project's own tool shows of its pending
+// migrations.
+func (s *session) lintPending(ctx context.Context, l *lint.Linter, q lintRequest, o lint.Options) ([]lint.Finding, error) {
+	var args []string
+	if q.environment != "" {
+		args = []string{q.environment}
+	}
+	file, env, err := s.environment(args)
+	if err != nil {
+		return nil, err
+	}
+	o.Dialect = sqltext.Dialect(env.Database.Kind)
+	if o.Version, err = lint.ParseVersion(o.Dialect, q.version); err != nil {
+		return nil, usage{err}
+	}
+	var found []lint.Finding
+	err = s.with(ctx, file.Server, func(ctx context.Context, cl *client.Client) error {
+		rel, err := s.pick(ctx, cl, file, env, "")
+		if err != nil {
+			return err
+		}
+		m, err := cl.Migrations(ctx, wire.Migrations{Environment: env, Release: rel.Number})
+		if err != nil {
+			return err
+		}
+		found = l.Pending(m.Migrations, o)
+		return nil
+	})
+	return found, err
+}
+
+func (s *session) explainRule(id string) error {
+	for _, r := range rules.All() {
+		if strings.EqualFold(r.ID, id) {
+			bad, good := rules.Examples(r.ID)
+			_, err := io.WriteString(s.out, r.Page(bad, good))
+			return err
+		}
+	}
+	return usage{fmt.Errorf("there is no rule %s; docs/rules lists them", id)}
+}

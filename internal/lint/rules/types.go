@@ -1,0 +1,182 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/shiplock/shiplock/internal/lint"
+)
+
+// A change is what becomes of a column's type.
+type change struct {
+	from string // "" is not known
+	rule string // the rule it belongs to; "" is none
+}
+
+// changeOf judges an action that changes a type.
+func changeOf(o *lint.Op) change {
+	if !o.Is("TYPE") {
+		return change{}
+	}
+	c := o.Column()
+	if c == nil || c.Type == "" {
+		if t := o.Schema.Type(o.Part.Type); t != nil && t.Kind == "enum" && t.New {
+			return change{rule: "PG603"}
+		}
+		return change{rule: "PG201"}
+	}
+	from, to := o.Schema.Domain(c.Type), o.Part.Type
+	switch {
+	case c.Type == to:
+		return change{from: c.Type}
+	case enum(o, from) && enum(o, to):
+		return change{c.Type, "PG603"}
+	case !plainCast(o):
+		return keyed(o, change{c.Type, "PG201"})
+	case from == "timestamp" && to == "timestamptz", from == "timestamptz" && to == "timestamp":
+		return change{c.Type, "PG204"}
+	case widens(from, to) || from == to:
+		return change{c.Type, "PG203"}
+	case narrows(from, to):
+		return change{c.Type, "PG202"}
+	}
+	return keyed(o, change{c.Type, "PG201"})
+}
+
+func enum(o *lint.Op, name string) bool {
+	t := o.Schema.Type(name)
+	return t != nil && t.Kind == "enum"
+}
+
+// keyed gives a change of a key's column to the rule for those.
+func keyed(o *lint.Op, c change) change {
+	t := o.Schema.Table(o.Table)
+	if t == nil {
+		return c
+	}
+	for _, k := range t.Constraints {
+		if (k.Kind == "PRIMARY KEY" || k.Kind == "FOREIGN KEY") && slices.Contains(k.Columns, o.Part.Name) {
+			c.rule = "PG208"
+		}
+	}
+	if len(o.Schema.Referencing(o.Table, o.Part.Name)) > 0 {
+		c.rule = "PG208"
+	}
+	return c
+}
+
+// plainCast tells whether USING, if it is there, is the cast that the database
+// would do anyway.
+func plainCast(o *lint.Op) bool {
+	if o.Part.Using == "" {
+		return true
+	}
+	text := strings.NewReplacer(" ", "", `"`, "", "(", "", ")", "").Replace(strings.ToLower(o.Part.Using))
+	return strings.HasPrefix(text, strings.ToLower(o.Part.Name)+"::") || text == strings.ToLower(o.Part.Name) || strings.HasPrefix(text, "cast"+strings.ToLower(o.Part.Name)+"as")
+}
+
+var typeParts = regexp.MustCompile(`^([a-z_ ]+?)(?:\(([0-9]+)(?:,(-?[0-9]+))?\))?$`)
+
+// parts returns a type's name and its limits, -1 for none.
+func parts(name string) (base string, a, b int) {
+	m := typeParts.FindStringSubmatch(name)
+	if m == nil {
+		return name, -1, -1
+	}
+	a, b = -1, -1
+	if m[2] != "" {
+		a, _ = strconv.Atoi(m[2])
+		b = 0
+	}
+	if m[3] != "" {
+		b, _ = strconv.Atoi(m[3])
+	}
+	return m[1], a, b
+}
+
+// widens tells whether a change of type changes the catalogue alone.
+func widens(from, to string) bool {
+	fb, fa, fs := parts(from)
+	tb, ta, ts := parts(to)
+	switch {
+	case (fb == "varchar" || fb == "text") && (tb == "text" || tb == "varchar" && ta < 0):
+		return true
+	case fb == "varchar" && tb == "varchar":
+		return fa >= 0 && ta >= fa
+	case fb == "varbit" && tb == "varbit":
+		return ta < 0 || fa >= 0 && ta >= fa
+	case fb == "numeric" && tb == "numeric":
+		return ta < 0 || fa >= 0 && ta >= fa && ts == fs
+	case fb == tb && slices.Contains([]string{"timestamp", "timestamptz", "time", "timetz", "interval"}, fb):
+		return ta < 0 || fa >= 0 && ta >= fa
+	case fb == "cidr" && tb == "inet":
+		return true
+	}
+	return false
+}
+
+// narrows tells whether values may not fit any more.
+func narrows(from, to string) bool {
+	fb, fa, fs := parts(from)
+	tb, ta, ts := parts(to)
+	ints := []string{"smallint", "integer", "bigint"}
+	switch i, j := slices.Index(ints, fb), slices.Index(ints, tb); {
+	case i >= 0 && j >= 0:
+		return j < i
+	case (fb == "varchar" || fb == "text" || fb == "char") && (tb == "varchar" || tb == "char") && ta >= 0:
+		return fa < 0 || ta < fa || tb == "char"
+	case fb == "numeric" && tb == "numeric":
+		return ta >= 0 && (fa < 0 || ta-ts < fa-fs || ts < fs || ta < fa || ts != fs)
+	case fb == tb && slices.Contains([]string{"timestamp", "timestamptz", "time", "timetz", "interval"}, fb):
+		return ta >= 0 && (fa < 0 || ta < fa)
+	case fb == "double precision" && tb == "real":
+		return true
+	}
+	return false
+}
+
+// mentions tells whether a name stands in a text.
+func mentions(text, name string) bool {
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+	return slices.Contains(words, strings.ToLower(name))
+}
+
+// typeSteps put a column of the new type beside the old one.
+func typeSteps(o *lint.Op) string {
+	t, from := lint.Quote(o.Table), lint.Quote(o.Part.Name)
+	to := lint.Quote(o.Part.Name + "_new")
+	value := from + "::" + o.Part.Type
+	if o.Part.Using != "" {
+		value = o.Part.Using
+	}
+	return lines(
+		fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s;", t, to, o.Part.Type),
+		"-- a trigger on INSERT and UPDATE writes both, until no release uses the old one; then:",
+		fill(o, fmt.Sprintf("%s = %s", to, value), to+" IS NULL"),
+		fmt.Sprintf("-- in a later release:\nALTER TABLE %s DROP COLUMN %s;", t, from),
+	)
+}
+
+// narrowSteps let the database refuse what does not fit before the type does.
+func narrowSteps(o *lint.Op) string {
+	base, a, _ := parts(o.Part.Type)
+	c := lint.Quote(o.Part.Name)
+	name := last(o.Table) + "_" + o.Part.Name + "_fits"
+	expr := ""
+	switch base {
+	case "varchar", "char":
+		expr = fmt.Sprintf("length(%s) <= %d", c, a)
+	case "integer":
+		expr = fmt.Sprintf("%s BETWEEN -2147483648 AND 2147483647", c)
+	case "smallint":
+		expr = fmt.Sprintf("%s BETWEEN -32768 AND 32767", c)
+	default:
+		return typeSteps(o)
+	}
+	return lines(checkSteps(o.Table, name, expr), typeSteps(o))
+}
