@@ -52,8 +52,7 @@ func newLoad(address string, rate int, prefix string) *load {
 // run sends until ctx ends, and returns when the last answer has come.
 func (l *load) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	due := time.Now()
-	for ; ; due = due.Add(l.every) {
+	for due := time.Now(); ; due = due.Add(l.every) {
 		if wait := time.Until(due); wait > 0 && !pause(ctx, wait) || ctx.Err() != nil {
 			break
 		}
