@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/ship"
@@ -125,7 +126,7 @@ func (e *Evaluator) Look(s Sample) Judgement {
 	notable = e.boundary(s) || notable
 	if j.Ended() {
 		e.st.Ended = &j
-		e.moment(s.At, j.Reason)
+		e.moment(s.At, decided(j)+e.soFar(s))
 	}
 	e.trail.record(s, e.st, notable || j.Ended() || j.Ask)
 	return j
@@ -244,9 +245,25 @@ func (e *Evaluator) crossed(s Sample) (kind, float64) {
 	return found, certainty
 }
 
+// decided names the end of a watch in its timeline.
+func decided(j Judgement) string {
+	switch j.Action {
+	case RollBack:
+		return "rolled back: "
+	case Hold:
+		return "held: "
+	case Promote, Nothing:
+	}
+	if j.Outcome == ship.Pass {
+		return "healthy, proven: "
+	}
+	return "promoted, not proven: "
+}
+
 // against is a judgement against the release.
 func (e *Evaluator) against(j Judgement, s Sample, test, why string) Judgement {
 	j.Test, j.Until = test, e.until()
+	why = strings.TrimSuffix(why, ".") // others go on with it
 	if e.cfg.NoWayBack != "" {
 		j.Outcome, j.Action = ship.NoConclusion, Hold
 		j.Reason = why + "; traffic was not given back: " + e.cfg.NoWayBack
@@ -271,7 +288,7 @@ func (e *Evaluator) crossedAt(j Judgement, s Sample, k kind) Judgement {
 	}
 	if e.st.Asking == nil {
 		e.st.Asking = &asking{At: s.At, Back: s.Back}
-		e.moment(s.At, why+"; the previous release is asked whether going back would help")
+		e.moment(s.At, "the line is crossed: "+e.soFar(s)+"; "+e.oldName()+" is asked whether going back would help")
 	}
 	asked := s.Back.Sent - e.st.Asking.Back.Sent
 	good := s.Back.Healthy - e.st.Asking.Back.Healthy

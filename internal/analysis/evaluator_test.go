@@ -51,7 +51,7 @@ func TestAVerdictSaysEverythingInOneSentence(t *testing.T) {
 	j := e.Observe(s)
 	wants(t, j, ship.Fail, analysis.RollBack,
 		"11 of 203 requests failed on v42 (5.4 %), limit 1 %. Chance of this if the rate were ≤ 1 %: < 1 in 1 000.",
-		"Previous release: 1 of 1 790 before the swap", "Every error counts: 1 client in the last 10 s, the busiest with 100 % of the requests.")
+		"Previous release: 1 of 1 790 before the swap", "Every error counts: 1 client in the last 10 s, the busiest with 100 % of the requests")
 	if again := e.Observe(at(3, counts(100_000, 11))); again != j {
 		t.Errorf("the judgement became %+v, it was %+v", again, j)
 	}

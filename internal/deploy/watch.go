@@ -183,7 +183,7 @@ func (w *work) noWayBack() string {
 // explanation: the verdict stands without it.
 func (x *watcher) evidenceOf(ctx context.Context, st platform.WatchStatus) watchEvidence {
 	ev := watchEvidence{WatchStatus: st}
-	witness, ok := x.platform.(platform.Witness)
+	witness, ok := x.direct.(platform.Witness) // the patient one shows only a Platform
 	if !ok {
 		return ev
 	}

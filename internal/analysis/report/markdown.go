@@ -18,7 +18,7 @@ func (r Report) Markdown() string {
 	if r.Badge != "" {
 		fmt.Fprintf(&b, "**%s**\n\n", strings.ToUpper(r.Badge[:1])+r.Badge[1:])
 	}
-	fmt.Fprintf(&b, "%s\n\n", plain(r.Sentence))
+	fmt.Fprintf(&b, "%s.\n\n", plain(strings.TrimSuffix(r.Sentence, ".")))
 	if r.Where != "" {
 		fmt.Fprintf(&b, "Of the failures that were kept: %s.\n\n", plain(r.Where))
 	}
@@ -92,7 +92,7 @@ func (r Report) failures(b *strings.Builder) {
 	}
 	b.WriteString("\n## Some of the requests that failed\n\nWithout bodies and queries.\n\n| at (UTC) | request | ended with | after |\n| --- | --- | --- | ---: |\n")
 	for _, f := range r.Failures {
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", clock(f.At), code(f.Method+" "+f.Path), plain(ended(f)), f.Took.Round(time.Millisecond))
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", clock(f.At), code(f.Method+" "+f.Path), plain(ended(f)), f.Took.Round(100*time.Microsecond))
 	}
 }
 
