@@ -86,7 +86,7 @@ app: street
 run: {processes: {web: {command: "%[1]s serve-street $PORT", instances: 1, grace: 2s}}}
 health: {path: /healthz, healthy_after: 2, every: 50ms, give_up: 30s}
 environments:
-  production: {platform: process, listen: "127.0.0.1:%[2]d", drain: 5s, keep_old: 5m, watch: {for: %[3]s, error_rate: 1%%}}
+  production: {platform: process, listen: "127.0.0.1:%[2]d", drain: 5s, long_lived_drain: 20s, keep_old: 5m, watch: {for: %[3]s, error_rate: 1%%}}
 `
 
 func (w *world) street(watch string) *project {

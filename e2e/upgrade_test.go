@@ -21,7 +21,7 @@ import (
 // newBinary is the program in another version.
 var newBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(filepath.Dir(binary), "shiplock-new")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../cmd/shiplock")
+	cmd := exec.Command("go", "build", "-ldflags=-X github.com/shiplock/shiplock/internal/cli.linked=v99.0.0", "-o", path, "../cmd/shiplock")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build shiplock: %w: %s", err, out)
@@ -86,7 +86,7 @@ func TestANodeIsUpgradedUnderLoadAndNothingIsLost(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
 	after := w.nodeInfo()
-	if after.PID != before.PID || after.Worker == before.Worker || after.Version == before.Version {
+	if after.PID != before.PID || after.Worker == before.Worker || after.Version != "v99.0.0" {
 		t.Errorf("the node was %+v and is %+v", before, after)
 	}
 	if after.Upgrade == nil || after.Upgrade.Stage != node.UpgradeDone || after.Upgrade.LongLived != 4 || !slices.Contains(after.Leaving, before.Worker) {
@@ -100,10 +100,13 @@ func TestANodeIsUpgradedUnderLoadAndNothingIsLost(t *testing.T) {
 	if got := p.instances(); fmt.Sprint(got) != fmt.Sprint(pids) {
 		t.Errorf("instances were %v and are %v", pids, got)
 	}
+	for _, s := range append(streams, late) {
+		_ = s.close()
+	}
 	// The old worker is still there when the next release comes, and when the
 	// node is upgraded again.
 	p.write("VERSION", "2\n", 0o644)
-	p.do("deploy", "production").expect(t, 0, "", ship.SchemaUnchanged, 2)
+	p.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaUnchanged, 2)
 	if out, code := w.upgrade(binary); code != 0 {
 		t.Fatalf("back: exit code %d: %s", code, out)
 	}
@@ -247,7 +250,7 @@ func TestAKilledSupervisorLosesNothingInTheMiddleOfAnUpgrade(t *testing.T) {
 	s.goesOn(t, "the stream")
 	// No worker is left that would route by an older table.
 	p.write("VERSION", "2\n", 0o644)
-	p.do("deploy", "production").expect(t, 0, "", ship.SchemaUnchanged, 2)
+	p.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaUnchanged, 2)
 	st := p.status().Observed
 	for _, i := range st.Slots[st.Active].Instances {
 		for range 20 {

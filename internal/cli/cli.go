@@ -95,8 +95,16 @@ var codes = map[ship.Kind]int{
 	ship.Interrupted:     130,
 }
 
-// version is that of the module, or of the working tree.
+// linked is the version that the linker was told, for builds that are not of a
+// module or a working tree: -ldflags "-X …/internal/cli.linked=v1.2.3".
+var linked string
+
+// version is what the linker was told, else that of the module or of the
+// working tree.
 func version() string {
+	if linked != "" {
+		return linked
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

@@ -19,9 +19,6 @@ import (
 // end. All of them route by the same table, and what they count is added up.
 
 const (
-	// longLived is how long WebSockets and event streams may go on at a worker
-	// that was relieved.
-	longLived = time.Minute
 	// askWithin bounds what one worker is waited for.
 	askWithin = 5 * time.Second
 )
@@ -29,10 +26,11 @@ const (
 // grace is what a worker that was relieved lets its clients have: the longest
 // that any environment promises.
 func grace(s *state) proxy.Grace {
-	g := proxy.Grace{Lasting: longLived}
+	var g proxy.Grace
 	for _, e := range s.Environments {
 		if routed := e.routed(); routed != nil {
 			g.Requests = max(g.Requests, routed.Spec.Environment.Drain)
+			g.Lasting = max(g.Lasting, routed.Spec.Environment.LongLivedDrain)
 			g.Lasting = max(g.Lasting, routed.Spec.Environment.LongLivedDrain)
 		}
 	}
