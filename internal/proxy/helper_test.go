@@ -18,7 +18,7 @@ var shop = ship.EnvironmentID{App: "shop", Name: "production"}
 
 // A fixture is a proxy on a loopback address with a table that tests change.
 type fixture struct {
-	t        *testing.T
+	t        testing.TB
 	proxy    *proxy.Proxy
 	address  string
 	table    proxy.Table
@@ -26,7 +26,7 @@ type fixture struct {
 }
 
 // start serves a proxy that has one listener and the environment shop.
-func start(t *testing.T, slots map[ship.Slot]proxy.Backend, tune ...func(*proxy.Proxy)) *fixture {
+func start(t testing.TB, slots map[ship.Slot]proxy.Backend, tune ...func(*proxy.Proxy)) *fixture {
 	t.Helper()
 	l := listen(t)
 	f := &fixture{t: t, proxy: proxy.New(proxy.Config{}), address: l.Addr().String()}

@@ -29,6 +29,9 @@ func (ex *exchange) relay(w http.ResponseWriter) {
 	for name, values := range res.Header {
 		h[name] = values
 	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // the server would guess one
+	}
 	announced := len(res.Trailer)
 	for name := range res.Trailer {
 		h.Add("Trailer", name)
