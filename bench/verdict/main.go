@@ -6,26 +6,22 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
+
+	"github.com/shiplock/shiplock/bench/measure"
 )
 
 type options struct {
 	runs   int
 	seed   uint64
-	output string
+	output measure.Output
 }
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench/verdict:", err)
-		os.Exit(1)
-	}
-}
+func main() { measure.Main("verdict", run) }
 
 func parse(args []string, errOut io.Writer) (options, error) {
 	var o options
@@ -33,27 +29,24 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	f.SetOutput(errOut)
 	f.IntVar(&o.runs, "runs", 1000, "simulate each case so `many` times")
 	f.Uint64Var(&o.seed, "seed", 1, "`number` the cases begin with")
-	f.StringVar(&o.output, "o", "text", "`format`: text, which is Markdown, or json")
+	o.output.Flags(f)
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.runs < 1 || o.output != "text" && o.output != "json" || f.NArg() > 0 {
+	if o.runs < 1 || !o.output.OK() || f.NArg() > 0 {
 		return o, errors.New("want -runs above 0, -o text or json, and no arguments")
 	}
 	return o, nil
 }
 
-func run(args []string, out, errOut io.Writer) error {
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	o, err := parse(args, errOut)
 	if err != nil {
 		return err
 	}
-	r := measure(o, func(done string) { fmt.Fprintln(errOut, done) })
-	if o.output == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+	r, err := simulateAll(ctx, o, func(done string) { fmt.Fprintln(errOut, done) })
+	if err != nil {
+		return err
 	}
-	_, err = io.WriteString(out, r.markdown())
-	return err
+	return o.output.Write(out, "verdict", r)
 }

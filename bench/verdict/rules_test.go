@@ -47,7 +47,7 @@ func TestTheSameSeedGivesTheSameCell(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := run([]string{"-runs", "0"}, &out, &out); err == nil {
+	if err := run(t.Context(), []string{"-runs", "0"}, &out, &out); err == nil {
 		t.Error("no runs at all are accepted")
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -47,26 +49,34 @@ type wrong struct {
 	Back float64 `json:"rolled_back"`
 }
 
-func measure(o options, done func(string)) result {
+// simulateAll simulates every case, unless ctx ends.
+func simulateAll(ctx context.Context, o options, done func(string)) (result, error) {
 	r := result{Runs: o.runs, Seed: o.seed}
 	for _, rate := range []float64{1, 10, 100} {
 		for _, m := range methods() {
 			for _, fails := range []float64{0.005, 0.008, 0.02, 0.05, 0.2, 1} {
+				if err := ctx.Err(); err != nil {
+					return r, err
+				}
 				r.Rules = append(r.Rules, cellOf(o, m, rate, fails))
 			}
 			done(fmt.Sprintf("%s at %g requests/s", m.Name, rate))
 		}
 	}
-	for _, s := range sights() {
-		r.Ours = append(r.Ours, sightOf(o, s.what, s.sc))
+	good := sights()
+	for i, s := range slices.Concat(good, mistakes()) {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		found := sightOf(o, s.what, s.sc)
+		if i < len(good) {
+			r.Ours = append(r.Ours, found)
+		} else {
+			r.Mistake = append(r.Mistake, wrong{s.what, found.Back})
+		}
 		done(s.what)
 	}
-	for _, s := range mistakes() {
-		n := sightOf(o, s.what, s.sc)
-		r.Mistake = append(r.Mistake, wrong{s.what, n.Back})
-		done(s.what)
-	}
-	return r
+	return r, nil
 }
 
 func cellOf(o options, m method, rate, fails float64) cell {
@@ -171,7 +181,8 @@ func quantile[T int64 | time.Duration](list []T, q float64) T {
 	return list[min(int(q*float64(len(list))), len(list)-1)]
 }
 
-func (r result) markdown() string {
+// Markdown writes the tables.
+func (r result) Markdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Each case %d times, seed %d.\n", r.Runs, r.Seed)
 	for _, rate := range []float64{1, 10, 100} {
@@ -189,7 +200,8 @@ func (r result) markdown() string {
 	for _, w := range r.Mistake {
 		fmt.Fprintf(&b, "| %s | %s |\n", w.What, percent(w.Back))
 	}
-	return b.String()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func (r result) rules(b *strings.Builder, rate float64) {
