@@ -39,6 +39,7 @@ type proxies struct {
 
 	dismissed func(*proxy.Control) // has somebody wait for the end of a worker that leaves
 	traffic   meter
+	output    logFile // of all workers
 
 	mu       sync.Mutex
 	open     map[string]*os.File                      // our copies of the sockets
@@ -56,6 +57,7 @@ func newProxies(o Options, s *stateFile) *proxies {
 		command: o.WorkerCommand, env: o.BaseEnv, dir: filepath.Join(o.Dir, "proxy"), state: s, log: o.Log,
 		applying: newLock(), starting: newLock(), needed: make(chan struct{}, 1), open: map[string]*os.File{}, reserved: map[string]int{}, certs: map[ship.EnvironmentID]proxy.Certificate{}, alive: make(chan struct{}),
 	}
+	p.output.path = filepath.Join(p.dir, "worker.log")
 	return p
 }
 

@@ -50,6 +50,8 @@ type envState struct {
 	Told  ship.Receipt `json:"receipt,omitzero"`
 	// Latched are the runs whose release was taken back here, and why.
 	Latched map[string]string `json:"latched,omitempty"`
+	// LatchedLast are the names of the latched runs, the last one last.
+	LatchedLast []string `json:"latched_last,omitempty"`
 }
 
 // grant is a run's right to change an environment.
@@ -150,6 +152,25 @@ func (w *watchState) staged() bool { return w != nil && w.Stage < len(w.Stages) 
 
 // waits tells whether the watch goes on.
 func (w *watchState) waits() bool { return w != nil && w.Verdict.Outcome == ship.Wait }
+
+// maxLatched is how many runs stay latched. A run that many others were taken
+// back after is long over.
+const maxLatched = 100
+
+// latch refuses every later shift of a run, and forgets the oldest of many.
+func (e *envState) latch(run, why string) {
+	if e.Latched == nil {
+		e.Latched = map[string]string{}
+	}
+	e.Latched[run] = why
+	e.LatchedLast = append(slices.DeleteFunc(e.LatchedLast, func(other string) bool { return other == run }), run)
+	e.LatchedLast = e.LatchedLast[max(len(e.LatchedLast)-maxLatched, 0):]
+	for other := range e.Latched {
+		if len(e.Latched) > maxLatched && !slices.Contains(e.LatchedLast, other) {
+			delete(e.Latched, other)
+		}
+	}
+}
 
 func (e *envState) slot(s ship.Slot) *slotState {
 	if e == nil || s == "" {

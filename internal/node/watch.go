@@ -270,10 +270,7 @@ func (e *envState) giveBack(why string, at time.Time) bool {
 	if old == nil || !old.Started || e.Active != w.Slot && e.Split == nil {
 		return false
 	}
-	if e.Latched == nil {
-		e.Latched = map[string]string{}
-	}
-	e.Latched[w.Run] = why
+	e.latch(w.Run, why)
 	w.Shifted = true
 	if e.Split != nil {
 		e.endSplit(w.drains(), at)
