@@ -91,6 +91,18 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.ID, rel, icon(e.State)+" "+e.State, since, e.By, c.Requests, errors, c.P95.Round(time.Millisecond), previous, note)
 	}
 	_ = t.Flush()
+	printDrains(w, all)
+}
+
+// printDrains says which requests an old release still has.
+func printDrains(w io.Writer, all []wire.EnvironmentStatus) {
+	for _, e := range all {
+		for _, slot := range []ship.Slot{ship.Blue, ship.Green} {
+			if s := e.Observed.Slots[slot]; s.Draining && len(s.Left) > 0 {
+				fmt.Fprintf(w, "%s: v%d drains, %s left\n", e.ID, s.Release.Number, ship.Enumerate(s.Left))
+			}
+		}
+	}
 }
 
 func icon(state string) string {

@@ -17,7 +17,7 @@ const afterFor = 2 * time.Second
 
 // drain waits for the requests that were under way on the old release.
 func drain(ctx context.Context, w *work) (string, any, error) {
-	last := ""
+	last, told := "", time.Time{}
 	for {
 		obs, err := w.platform.Observe(ctx, w.env())
 		switch {
@@ -30,6 +30,12 @@ func drain(ctx context.Context, w *work) (string, any, error) {
 		case obs.Receipt != nil && !draining(obs):
 			r := obs.Receipt
 			return r.String(), r, nil
+		case time.Since(told) < time.Second:
+		default:
+			if text := leftOf(obs); text != "" && text != last {
+				last, told = text, time.Now()
+				w.event(ctx, ship.EventProgress, text, nil)
+			}
 		}
 		if err := sleep(ctx, pollEvery); err != nil {
 			return "", nil, fmt.Errorf("wait for the old release to drain: %w", err)
@@ -41,6 +47,16 @@ func drain(ctx context.Context, w *work) (string, any, error) {
 // and goes on to the next one by itself.
 func staged(obs platform.Observation) bool {
 	return obs.Watch != nil && obs.Watch.Percent > 0 && obs.Watch.Verdict.Outcome == ship.Wait
+}
+
+// leftOf says which requests the old release still has.
+func leftOf(obs platform.Observation) string {
+	for _, s := range obs.Slots {
+		if s.Draining && len(s.Left) > 0 {
+			return ship.Enumerate(s.Left) + " left"
+		}
+	}
+	return ""
 }
 
 func draining(obs platform.Observation) bool {

@@ -20,14 +20,16 @@ func never() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 // over. All of it is in the state, with absolute times, so that it happens
 // also after the node was killed. It returns when ctx ends.
 func (e *environment) mind(ctx context.Context) {
-	var drain, guard background
+	var drain, guard, streams background
 	defer drain.end()
+	defer streams.end()
 	defer guard.end()
 	for ctx.Err() == nil {
 		s := e.now()
 		next := never()
 		if s != nil {
 			next = e.duties(ctx, s, &drain, &guard)
+			e.endStreams(ctx, s, &streams)
 		}
 		timer := time.NewTimer(next.Sub(failpoint.Now()))
 		select {
@@ -76,6 +78,34 @@ func (e *environment) duties(ctx context.Context, s *envState, drain, guard *bac
 		guard.begin(ctx, fmt.Sprint(w.Run, w.Began.UnixNano()), func(ctx context.Context) { e.guard(ctx, *w) })
 	}
 	return next
+}
+
+// endStreams asks the streams of the active slot to end when requests are held
+// or refused: whoever closed the site waits for what was admitted before. Their
+// clients come back, and wait with the others.
+func (e *environment) endStreams(ctx context.Context, s *envState, streams *background) {
+	active := s.slot(s.Active)
+	if s.Mode.Mode == ship.Serving || active == nil || !active.Started {
+		streams.end()
+		return
+	}
+	within := s.Mode.For / 8 // of a hold, a quarter of which is for requests to end
+	if s.Mode.Mode == ship.Maintenance {
+		within = active.Spec.Environment.Drain / 2
+	}
+	name := fmt.Sprint(active.Generation, s.Mode.Mode, s.Mode.Until.UnixNano())
+	if streams.stop != nil && streams.name == name {
+		return // asked once
+	}
+	streams.begin(ctx, name, func(ctx context.Context) {
+		err := e.n.proxies.apply(ctx) // so that nothing is admitted any more
+		if err == nil {
+			err = e.n.proxies.endStreams(ctx, e.id, active.Generation, max(within, time.Second))
+		}
+		if err != nil && ctx.Err() == nil {
+			e.complain("streams were not asked to end", err)
+		}
+	})
 }
 
 // guards tells whether a watch, or the person it called, may yet give traffic

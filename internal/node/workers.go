@@ -205,6 +205,26 @@ func (p *proxies) drain(ctx context.Context, id ship.EnvironmentID, generation s
 	return sum, errors.Join(errs...)
 }
 
+// endStreams is [proxy.Proxy.EndStreams] at every worker.
+func (p *proxies) endStreams(ctx context.Context, id ship.EnvironmentID, generation string, within time.Duration) error {
+	w, err := p.current(ctx)
+	if err != nil {
+		return err
+	}
+	all := append([]*proxy.Control{w}, p.leavers()...)
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, w := range all {
+		wg.Go(func() {
+			if err := w.EndStreams(ctx, id, generation, within); err != nil && !p.gone(ctx, w) {
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 // statuses asks every worker for its counters, the one that serves first.
 func (p *proxies) statuses(ctx context.Context) []proxy.Status {
 	p.mu.Lock()

@@ -112,6 +112,12 @@ func (c *Control) Drain(ctx context.Context, env ship.EnvironmentID, generation 
 	return *res.Report, err
 }
 
+// EndStreams is [Proxy.EndStreams] in the worker.
+func (c *Control) EndStreams(ctx context.Context, env ship.EnvironmentID, generation string, within time.Duration) error {
+	_, _, err := c.call(ctx, request{Call: callEnd, Environment: env, Generation: generation, Within: within}, nil)
+	return err
+}
+
 // Listeners returns copies of the worker's listening sockets, by name. The
 // caller closes them.
 func (c *Control) Listeners(ctx context.Context) (map[string]*os.File, error) {

@@ -47,6 +47,26 @@ func (p *Proxy) Drain(ctx context.Context, env ship.EnvironmentID, name string, 
 	}
 }
 
+// EndStreams asks the streams of a generation to end, evenly over a time,
+// where nothing is cut in two, although the generation is active: before a
+// hold or a maintenance is of any use, what was admitted has to end. It
+// returns when none is left or the time is over. It cuts nothing.
+func (p *Proxy) EndStreams(ctx context.Context, env ship.EnvironmentID, name string, within time.Duration) {
+	p.mu.Lock()
+	g := p.generations[key{env, name}]
+	p.mu.Unlock()
+	if g == nil {
+		return
+	}
+	u := newUsher(time.Now(), within)
+	await(ctx, within, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		u.step(time.Now(), g)
+		return g.tally.lasting.Load() == 0
+	})
+}
+
 // A drain is the times of one drain.
 type drain struct {
 	plain   time.Time // then requests are cut

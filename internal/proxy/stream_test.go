@@ -346,3 +346,24 @@ func TestARetiringProxyEndsStreamsWhereNothingIsCutInTwo(t *testing.T) {
 		}
 	}
 }
+
+func TestStreamsEndBeforeAHoldAlthoughTheirReleaseIsActive(t *testing.T) {
+	f, _ := scripted(t)
+	ws := f.wire("/ws", "websocket")
+	f.streams(1)
+	f.apply(func(e *proxy.Environment) { e.Mode = ship.Holding })
+	gone := make(chan string, 1)
+	go func() {
+		got, _ := io.ReadAll(ws)
+		ws.Close()
+		gone <- string(got)
+	}()
+	f.proxy.EndStreams(t.Context(), shop, "b1", 1500*time.Millisecond)
+	eventually(t, "nothing is under way", func() bool { return f.generation("b1").InFlight == 0 })
+	if got := <-gone; got != closed1001 {
+		t.Errorf("the WebSocket ended with %q", got)
+	}
+	if g := f.generation("b1"); g.Draining || g.Counters.Cut != 0 {
+		t.Errorf("status %+v", g)
+	}
+}

@@ -30,6 +30,7 @@ const (
 	callStatus    = "status"
 	callTable     = "table"
 	callDrain     = "drain"
+	callEnd       = "end-streams"
 	callListeners = "listeners"
 	callAdd       = "add"
 	callRemove    = "remove"

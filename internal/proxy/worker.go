@@ -206,6 +206,11 @@ func (w *worker) answer(ctx context.Context, c *net.UnixConn, req request, files
 			return response{Error: toWire(ship.Errorf(ship.Invalid, "", "the table is missing"))}, nil
 		}
 		return response{Error: toWire(w.proxy.SetTable(*req.Table))}, nil
+	case callEnd:
+		ctx, stop := whileConnected(ctx, c)
+		defer stop()
+		w.proxy.EndStreams(ctx, req.Environment, req.Generation, req.Within)
+		return response{}, nil
 	case callDrain:
 		ctx, stop := whileConnected(ctx, c)
 		defer stop()

@@ -28,8 +28,8 @@ type Environment struct {
 	Watch    Limits           `json:"watch"`
 	Stages   []Stage          `json:"stages,omitempty"` // before all requests; none is at once
 	Sticky   bool             `json:"sticky,omitempty"` // clients stay with the release they met in a stage
-	KeepOld  time.Duration    `json:"keep_old"` // the old slot stays warm for so long after the swap
-	Drain    time.Duration    `json:"drain"`    // requests under way get so long to end
+	KeepOld  time.Duration    `json:"keep_old"`         // the old slot stays warm for so long after the swap
+	Drain    time.Duration    `json:"drain"`            // requests under way get so long to end
 	// LongLivedDrain is Drain for WebSocket, event streams and the like, which
 	// are ended one after the other; 0 is Drain.
 	LongLivedDrain time.Duration `json:"long_lived_drain"`

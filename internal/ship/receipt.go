@@ -100,20 +100,29 @@ func (r Receipt) total() Ending {
 
 // subjects says how many of which protocol there were.
 func (r Receipt) subjects() string {
+	if len(r.Protocols) == 0 {
+		return HTTP.Name(r.total().Total())
+	}
+	all := map[Protocol]int64{}
+	for p, e := range r.Protocols {
+		all[p] = e.Total()
+	}
+	return Enumerate(all)
+}
+
+// Enumerate says how many requests of which protocol there are: "1 request, 2
+// WebSockets and 1 event stream"; "" when there is none.
+func Enumerate(requests map[Protocol]int64) string {
 	var all []string
 	for _, p := range AllProtocols() {
-		if n := r.Protocols[p].Total(); n > 0 {
+		if n := requests[p]; n > 0 {
 			all = append(all, p.Name(n))
 		}
 	}
-	switch n := len(all); n {
-	case 0:
-		return HTTP.Name(r.total().Total())
-	case 1:
-		return all[0]
-	default:
-		return strings.Join(all[:n-1], ", ") + " and " + all[n-1]
+	if len(all) < 2 {
+		return strings.Join(all, "")
 	}
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
 }
 
 // String says how many ended in which way, and leaves out what nothing did.
