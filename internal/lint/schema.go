@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -202,13 +203,16 @@ func (s *Schema) ViewsOn(table, column string) []string {
 	var all []string
 	for name, text := range s.views {
 		words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !wordRune(r) })
-		if slices.Contains(words, Plain(table)) && (column == "" || slices.Contains(words, column) || strings.Contains(text, "*")) {
+		if slices.Contains(words, Plain(table)) && (column == "" || slices.Contains(words, column) || allColumns.MatchString(text)) {
 			all = append(all, name)
 		}
 	}
 	slices.Sort(all)
 	return all
 }
+
+// allColumns finds "SELECT *" and "t.*", and not count(*).
+var allColumns = regexp.MustCompile(`(?i)(\bselect\s+|,\s*|\.)\*`)
 
 func wordRune(r rune) bool {
 	return r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r > 127

@@ -115,3 +115,13 @@ func unique(locks []lint.Lock) []lint.Lock {
 	}
 	return all
 }
+
+// checked tells whether a table has a valid CHECK, which may prove a bound.
+func checked(t *lint.Table) bool {
+	for _, k := range t.Constraints {
+		if k.Kind == "CHECK" && k.Valid {
+			return true
+		}
+	}
+	return false
+}

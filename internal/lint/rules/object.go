@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -115,3 +116,32 @@ func ownSequence(o *lint.Op) bool {
 	}
 	return false
 }
+
+// described is the table that a COMMENT is on or beside, or that statistics
+// are kept of; "" where it is something else.
+func described(o *lint.Op) string {
+	if o.Verb == "CREATE" && o.Object == "STATISTICS" {
+		if m := fromTable.FindStringSubmatch(o.SQL); m != nil {
+			return lint.Plain(strings.ToLower(strings.ReplaceAll(m[1], `"`, "")))
+		}
+		return ""
+	}
+	m := commentOn.FindStringSubmatch(o.SQL)
+	if m == nil {
+		return ""
+	}
+	name := strings.ToLower(strings.ReplaceAll(m[2], `"`, ""))
+	if strings.EqualFold(m[1], "column") {
+		i := strings.LastIndexByte(name, '.')
+		if i < 0 {
+			return ""
+		}
+		name = name[:i]
+	}
+	return lint.Plain(name)
+}
+
+var (
+	fromTable = regexp.MustCompile(`(?i)\bfrom\s+([a-z0-9_."]+)\s*$`)
+	commentOn = regexp.MustCompile(`(?i)^comment\s+on\s+(table|column)\s+([a-z0-9_."]+)`)
+)

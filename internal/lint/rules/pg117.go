@@ -32,6 +32,12 @@ func checkPG117(o *lint.Op) []lint.Hit {
 	if len(with) == 0 && !o.Part.Cascade {
 		return nil
 	}
+	if o.Part.Cascade {
+		for _, v := range o.Schema.ViewsOn(o.Table, o.Part.Name) {
+			with = append(with, "the view "+v)
+			locks = append(locks, lint.On(v, lint.AccessExclusive)...)
+		}
+	}
 	what := strings.Join(with, ", ")
 	if what == "" {
 		what = "whatever depends on it"

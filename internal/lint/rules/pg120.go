@@ -27,7 +27,10 @@ func checkPG120(o *lint.Op) []lint.Hit {
 		return nil
 	}
 	if c := o.Column(); c != nil && c.Known && (!c.NotNull || !c.Filled()) {
-		return nil
+		return []lint.Hit{{
+			Class: lint.Warn, Locks: lint.On(o.Table, lint.AccessExclusive), Keeps: true,
+			Message: fmt.Sprintf("DROP DEFAULT on %s: inserts of the running release that leave it out get NULL from then on.", o.Of()),
+		}}
 	}
 	return []lint.Hit{{
 		Message: fmt.Sprintf("DROP DEFAULT on %s makes inserts of the running release that leave it out fail when it is NOT NULL; keep the default in the database (db_default in Django, server_default in Alembic) until a later release.", o.Of()),

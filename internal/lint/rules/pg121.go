@@ -29,7 +29,9 @@ func checkPG121(o *lint.Op) []lint.Hit {
 	}
 	c := o.Column()
 	if c != nil && c.Known && c.NotNull {
-		return nil
+		return []lint.Hit{{
+			Class: lint.Info, Keeps: true, Locks: lint.On(o.Table, lint.AccessExclusive), Message: fmt.Sprintf("%s is NOT NULL already; nothing changes.", o.Of()),
+		}}
 	}
 	checked := notNullChecked(o, o.Part.Name)
 	h := lint.Hit{

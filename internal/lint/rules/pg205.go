@@ -44,8 +44,12 @@ func checkPG205(o *lint.Op) []lint.Hit {
 	if index != "" {
 		rewrite = fmt.Sprintf("DROP INDEX CONCURRENTLY %s;\n%s;\n-- then build it anew with CREATE INDEX CONCURRENTLY", lint.Quote(index), o.SQL)
 	}
+	class := lint.Class("")
+	if index != "" {
+		class = lint.Block // it is known that there is one
+	}
 	return []lint.Hit{{
-		Message: fmt.Sprintf("TYPE of %s %s while nobody can use %s, although no row is written.", o.Of(), why, o.Table),
-		Locks:   lint.On(o.Table, lint.AccessExclusive), Work: lint.IndexBuild, Keeps: true, Breaks: o.Part.Collate != "" && !o.NewColumn(), Rewrite: rewrite,
+		Class: class, Message: fmt.Sprintf("TYPE of %s %s while nobody can use %s, although no row is written.", o.Of(), why, o.Table),
+		Locks: lint.On(o.Table, lint.AccessExclusive), Work: lint.IndexBuild, Keeps: true, Breaks: o.Part.Collate != "" && !o.NewColumn(), Rewrite: rewrite,
 	}}
 }

@@ -29,6 +29,11 @@ func checkPG313(o *lint.Op) []lint.Hit {
 	if !o.Has("ADD") && !o.Has("VALIDATE", "CONSTRAINT") && !o.Has("SET", "NOT", "NULL") {
 		return nil
 	}
+	if o.Has("NOT", "VALID") {
+		return []lint.Hit{{
+			Message: fmt.Sprintf("ALTER DOMAIN %s ADD … NOT VALID reads nothing, but writes of the running release that do not satisfy it fail, and VALIDATE later keeps writers off every table that uses it.", o.Name()), Breaks: true, Keeps: true,
+		}}
+	}
 	return []lint.Hit{{
 		Message: fmt.Sprintf("ALTER DOMAIN %s keeps writers off every table that uses it while it reads them, with VALIDATE too, and writes of the running release that do not satisfy it fail.", o.Name()),
 		Locks:   domainLocks(o), Work: lint.Scan, Breaks: !o.Has("VALIDATE", "CONSTRAINT"), Keeps: true,

@@ -23,8 +23,14 @@ func pg404() lint.Rule {
 }
 
 func checkPG404(o *lint.Op) []lint.Hit {
-	if !o.Creates("INDEX") || !o.Known(o.Table) || !partitioned(o) || o.Only {
+	if !o.Creates("INDEX") || !o.Known(o.Table) || !partitioned(o) {
 		return nil
+	}
+	if o.Only {
+		return []lint.Hit{{
+			Class: lint.Info, Keeps: true, Locks: lint.On(o.Table, lint.Share),
+			Message: fmt.Sprintf("CREATE INDEX ON ONLY %s changes the catalogue alone; the index is valid when one of each partition is attached.", o.Table),
+		}}
 	}
 	if o.Concurrently {
 		return []lint.Hit{{

@@ -27,15 +27,11 @@ func checkPG407(o *lint.Op) []lint.Hit {
 		return nil
 	}
 	h := lint.Hit{Message: fmt.Sprintf("ALTER INDEX %s RENAME lets reads and writes go on; code that names the index in hints or in ON CONSTRAINT does not find it.", o.Name()), Keeps: true}
-	if i := o.Schema.Index(o.Name()); i != nil {
-		h.Locks = lint.On(i.Table, lint.ShareUpdateExclusive)
-	}
+	h.Locks = lint.On(o.Name(), lint.ShareUpdateExclusive)
 	if o.Version < 12 {
 		h.Class = lint.Warn
-		h.Message = fmt.Sprintf("ALTER INDEX %s RENAME locks its table against everybody on PostgreSQL 11.", o.Name())
-		for i := range h.Locks {
-			h.Locks[i].Mode = lint.AccessExclusive
-		}
+		h.Message = fmt.Sprintf("ALTER INDEX %s RENAME locks the index against everybody on PostgreSQL 11: queries that could use it wait.", o.Name())
+		h.Locks = lint.On(o.Name(), lint.AccessExclusive)
 	}
 	return []lint.Hit{h}
 }

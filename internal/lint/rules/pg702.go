@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"strings"
+
 	"github.com/shiplock/shiplock/internal/lint"
 	"github.com/shiplock/shiplock/internal/sqltext"
 )
@@ -26,5 +28,11 @@ func checkPG702(o *lint.Op) []lint.Hit {
 	if text == "" {
 		return nil
 	}
-	return []lint.Hit{{Message: text, Breaks: true, Stuck: true}}
+	h := lint.Hit{Message: text, Breaks: true, Stuck: true}
+	if strings.HasSuffix(o.Object, "VIEW") {
+		for _, n := range o.Names {
+			h.Locks = append(h.Locks, lint.On(n, lint.AccessExclusive)...)
+		}
+	}
+	return []lint.Hit{h}
 }

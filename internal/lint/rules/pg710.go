@@ -30,5 +30,9 @@ func checkPG710(o *lint.Op) []lint.Hit {
 	default:
 		return nil
 	}
-	return []lint.Hit{{Message: fmt.Sprintf("%s changes the catalogue alone, and reads and writes go on.", strings.TrimSpace(o.Verb+" "+o.Object)), Keeps: true}}
+	h := lint.Hit{Message: fmt.Sprintf("%s changes the catalogue alone, and reads and writes go on.", strings.TrimSpace(o.Verb+" "+o.Object)), Keeps: true}
+	if table := described(o); table != "" && o.Known(table) {
+		h.Locks = lint.On(table, lint.ShareUpdateExclusive)
+	}
+	return []lint.Hit{h}
 }
