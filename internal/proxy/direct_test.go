@@ -118,9 +118,12 @@ func TestABodyThatBreaksOffIsSeenToBreakOff(t *testing.T) {
 
 func TestADeadConnectionIsReplacedWithoutLosingARequest(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		closed := make(chan struct{}, 1)
 		s := speaks(t, func(c net.Conn, r *http.Request, n int) bool {
 			always(good)(c, r, n)
-			return false // closes without saying so
+			c.Close() // without saying so before
+			closed <- struct{}{}
+			return false
 		})
 		f := before(t, s)
 		for i := range 20 {
@@ -128,6 +131,7 @@ func TestADeadConnectionIsReplacedWithoutLosingARequest(t *testing.T) {
 			if got := f.do(req); got.status != 200 {
 				t.Fatalf("%s %d: answered %d %q", method, i, got.status, got.body)
 			}
+			<-closed
 		}
 		if s.arrived.Load() != 20 {
 			t.Errorf("20 requests arrived %d times", s.arrived.Load())

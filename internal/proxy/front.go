@@ -86,7 +86,9 @@ func (p *Proxy) Listen(name string, l net.Listener) error {
 	f.servers[name] = s
 	f.wg.Go(func() {
 		<-f.tableSet
-		err := s.http.Serve(&tlsListener{Listener: l, name: name, proxy: p})
+		g := newGreeter(context.Background(), l, name, p)
+		defer g.wait()
+		err := s.http.Serve(g) // closes g
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !f.retiring.Load() && !s.removed.Load() {
 			p.log.Error("Listener failed", "listener", name, "error", err)
 		}

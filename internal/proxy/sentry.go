@@ -226,7 +226,11 @@ func (s *sentry) takeChunk(line []byte) bool {
 // an upgrade is not HTTP.
 func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if s, ok := c.(*sentry); ok {
+	switch s := c.(type) {
+	case *sentry:
+		s.off.Store(true)
+		return s.Conn, buffered, err
+	case *tlsSentry:
 		s.off.Store(true)
 		return s.Conn, buffered, err
 	}

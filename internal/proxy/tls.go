@@ -2,29 +2,9 @@ package proxy
 
 import (
 	"crypto/tls"
-	"net"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
-
-// A tlsListener speaks TLS on connections while the table in force has
-// certificates for its listener, so that a table can change them.
-type tlsListener struct {
-	net.Listener
-	name  string
-	proxy *Proxy
-}
-
-func (l *tlsListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	if entry := l.proxy.current.Load().listeners[l.name]; entry != nil && entry.tls != nil {
-		return tls.Server(c, entry.tls), nil
-	}
-	return &sentry{Conn: c}, nil
-}
 
 // setTLS sets next up for the certificates of l, if it has any.
 func (next *listener) setTLS(l Listener) error {
