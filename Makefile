@@ -46,7 +46,7 @@ lint: ## golangci-lint and staticcheck; builds them the first time, which takes 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	@$(TOOL) govulncheck ./... || echo "govulncheck did not succeed: read above whether it found something or could not reach its database"
 
-BENCHES ?= proxy connections deploy verdict
+BENCHES ?= proxy connections swap deploy verdict
 bench: ## every benchmark beside its peers, into bench/results and docs/benchmarks.md
 	@for b in $(BENCHES); do echo "== bench/$$b"; go run ./bench/$$b -keep bench/results || exit 1; done
 	go run ./bench/page

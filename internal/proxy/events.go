@@ -59,7 +59,7 @@ func (s *eventScan) advance(p []byte) int {
 type eventBody struct {
 	io.ReadCloser
 	ex    *exchange
-	plain bool // not encoded, so that events can be seen in it
+	plain bool // of unknown length and not encoded, so that it can end after any event
 
 	mu     sync.Mutex
 	scan   eventScan

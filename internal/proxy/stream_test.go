@@ -367,3 +367,30 @@ func TestStreamsEndBeforeAHoldAlthoughTheirReleaseIsActive(t *testing.T) {
 		t.Errorf("status %+v", g)
 	}
 }
+
+func TestAnIdleConnectionOfAClientOutlivesSwapsAndDrains(t *testing.T) {
+	f := start(t, map[ship.Slot]proxy.Backend{ship.Blue: backend("b1", app(t, says("old"))), ship.Green: backend("g1", app(t, says("new")))})
+	c, err := net.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	r := bufio.NewReader(c)
+	slot, want := ship.Blue, map[ship.Slot]string{ship.Blue: "old", ship.Green: "new"}
+	for range 4 {
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(res.Body); string(body) != want[slot] || res.Close {
+			t.Errorf("slot %s: answered %q, close %v", slot, body, res.Close)
+		}
+		f.shift(slot.Other())
+		if _, err := f.proxy.Drain(t.Context(), shop, map[ship.Slot]string{ship.Blue: "b1", ship.Green: "g1"}[slot], proxy.Grace{}); err != nil {
+			t.Fatal(err)
+		}
+		slot = slot.Other()
+	}
+}

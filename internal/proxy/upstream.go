@@ -153,7 +153,7 @@ func (ex *exchange) answered(res *http.Response) error {
 	}
 	if isEventStream(res) {
 		ex.clock.stop() // its length is the client's to say
-		body := &eventBody{ReadCloser: res.Body, ex: ex, plain: res.Header.Get("Content-Encoding") == ""}
+		body := &eventBody{ReadCloser: res.Body, ex: ex, plain: res.ContentLength < 0 && res.Header.Get("Content-Encoding") == ""}
 		res.Body = body
 		ex.last(ship.SSE, body)
 		return nil
