@@ -17,6 +17,9 @@ import (
 // pollEvery is how often the platform is asked how far it is.
 const pollEvery = 100 * time.Millisecond
 
+// firstPoll is when it is asked a second time what is mostly done at once.
+const firstPoll = 3 * time.Millisecond
+
 // startEvidence says where the release was started.
 type startEvidence struct {
 	Slot   ship.Slot `json:"slot"`

@@ -18,7 +18,7 @@ const afterFor = 2 * time.Second
 // drain waits for the requests that were under way on the old release.
 func drain(ctx context.Context, w *work) (string, any, error) {
 	last, told := "", time.Time{}
-	for {
+	for pause := firstPoll; ; pause = min(2*pause, pollEvery) {
 		obs, err := w.platform.Observe(ctx, w.env())
 		switch {
 		case err != nil:
@@ -37,7 +37,7 @@ func drain(ctx context.Context, w *work) (string, any, error) {
 				w.event(ctx, ship.EventProgress, text, nil)
 			}
 		}
-		if err := sleep(ctx, pollEvery); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return "", nil, fmt.Errorf("wait for the old release to drain: %w", err)
 		}
 	}

@@ -25,8 +25,9 @@ type environment struct {
 	id  ship.EnvironmentID
 	dir string
 
-	granting  sync.RWMutex // held while a fence is granted, read while one is relied on
-	preparing lock         // one release at a time is prepared
+	granting  sync.RWMutex           // held while a fence is granted, read while one is relied on
+	preparing lock                   // one release at a time is prepared
+	prepared  atomic.Pointer[string] // digest of the last one, until what is old was removed
 	slots     map[ship.Slot]lock
 	traffic   lock          // which slot is active, the mode, the workers
 	wake      chan struct{} // something the minder looks at has changed

@@ -94,10 +94,7 @@ func (e *environment) prepare(ctx context.Context, spec platform.Spec) (platform
 		}
 		return platform.Prepared{}, err
 	}
-	e.prune(digest)
-	if err := e.n.pruneArtifacts(); err != nil {
-		e.n.Log.Warn("old artifacts were not removed", "error", err)
-	}
+	e.prepared.Store(&digest)
 	return platform.Prepared{Dir: p.dir, Took: took}, nil
 }
 
@@ -121,10 +118,13 @@ func (e *environment) prepareNew(ctx context.Context, p prepareSpec) (string, er
 	if err != nil {
 		return "", err
 	}
+	untouched := p.Environment.Run.Python == nil && len(p.Environment.Run.Prepare) == 0
 	if !exists(p.dir) {
 		if err := e.unpack(ctx, p); err != nil {
 			return "", err
 		}
+	} else {
+		untouched = false // a crash came since: what is there is looked at
 	}
 	took := []string{fmt.Sprintf("unpacked %d files", len(m.Files))}
 	var venv string
@@ -144,7 +144,7 @@ func (e *environment) prepareNew(ctx context.Context, p prepareSpec) (string, er
 	if n := len(p.Environment.Run.Prepare); n > 0 {
 		took = append(took, fmt.Sprintf("ran %d commands", n))
 	}
-	if err := e.close(ctx, p, m, venv); err != nil {
+	if err := e.close(ctx, p, m, venv, untouched); err != nil {
 		return "", err
 	}
 	return strings.Join(took, ", "), os.RemoveAll(e.preparations(p.digest()))

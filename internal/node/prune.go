@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/shiplock/shiplock/internal/release"
 )
 
 // What is kept besides what runs.
@@ -50,6 +52,41 @@ func (e *environment) prune(digest string) {
 			_ = os.RemoveAll(e.runs(run))
 		}
 	}
+}
+
+// pruneWhatIsOld removes what the last preparations made superfluous, where none
+// is under way. Nobody waits for it.
+func (n *node) pruneWhatIsOld() {
+	pruned := false
+	for _, e := range n.all() {
+		digest := e.prepared.Swap(nil)
+		if digest == nil {
+			continue
+		}
+		select {
+		case e.preparing <- struct{}{}:
+			e.prune(*digest)
+			<-e.preparing
+			pruned = true
+		default:
+			e.prepared.CompareAndSwap(nil, digest) // the next time
+		}
+	}
+	if !pruned {
+		return
+	}
+	if err := n.pruneArtifacts(); err != nil {
+		n.Log.Warn("old artifacts were not removed", "error", err)
+	}
+}
+
+// newReleases opens the node's artifacts, which it only unpacks.
+func newReleases(dir string) (*release.Store, error) {
+	s, err := release.NewStore(filepath.Join(dir, "artifacts"))
+	if err == nil {
+		s.Unread = true
+	}
+	return s, err
 }
 
 // pruneArtifacts removes archives that no environment needs.

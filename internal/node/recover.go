@@ -75,6 +75,7 @@ func (n *node) keepHouse(ctx context.Context) {
 			n.limit(logs...)
 		}
 		n.limit(&n.proxies.output)
+		n.pruneWhatIsOld()
 		pause(ctx, housekeeping)
 	}
 }

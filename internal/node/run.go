@@ -189,7 +189,7 @@ func open(o Options, h *handover) (*node, func(), error) {
 	if n.state, err = loadState(filepath.Join(dir, "state.json")); err != nil {
 		return nil, nil, errors.Join(err, h.unlock(lock))
 	}
-	if n.releases, err = release.NewStore(filepath.Join(dir, "artifacts")); err != nil {
+	if n.releases, err = newReleases(dir); err != nil {
 		return nil, nil, errors.Join(err, h.unlock(lock))
 	}
 	n.proxies = newProxies(o, n.state)

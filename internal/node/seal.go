@@ -71,8 +71,10 @@ func (e *environment) verify(ctx context.Context, digest string) (*seal, error) 
 }
 
 // close records the files of the manifest as the preparation left them, and
-// takes the folder out of the hands of the user who prepared it.
-func (e *environment) close(ctx context.Context, spec prepareSpec, m *release.Manifest, venv string) error {
+// takes the folder out of the hands of the user who prepared it. They are read
+// again unless nothing ran since they were unpacked, when each was checked;
+// before a start they are read in any case.
+func (e *environment) close(ctx context.Context, spec prepareSpec, m *release.Manifest, venv string, untouched bool) error {
 	root, err := os.OpenRoot(spec.dir)
 	if err != nil {
 		return fmt.Errorf("seal release: %w", err)
@@ -90,7 +92,10 @@ func (e *environment) close(ctx context.Context, spec prepareSpec, m *release.Ma
 		if spec.isShared(f.Path) {
 			continue
 		}
-		now, err := describe(ctx, root, f)
+		now, err := f, error(nil)
+		if !untouched {
+			now, err = describe(ctx, root, f)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the preparation removed it
 		}

@@ -57,6 +57,13 @@ func (n *node) routes() http.Handler {
 	handle("POST /v1/node/shutdown", func(*http.Request) (any, error) { n.shutdown(); return nil, nil })
 	handle("GET /v1/artifacts/{digest}", func(r *http.Request) (any, error) { return n.releases.Has(r.PathValue("digest")), nil })
 	mux.HandleFunc("PUT /v1/artifacts/{digest}", n.upload)
+	handle("POST /v1/artifacts/{digest}/link", func(r *http.Request) (any, error) {
+		var b linkBody
+		if err := decode(r, &b); err != nil {
+			return nil, err
+		}
+		return nil, n.releases.Link(r.Context(), r.PathValue("digest"), b.Path)
+	})
 	env("GET "+base, func(r *http.Request, e *environment) (any, error) { return e.observe(r.Context()), nil })
 	env("POST "+base+"/acquire", acquireRoute)
 	env("POST "+base+"/prepare", prepareRoute)

@@ -52,6 +52,11 @@ type fenceBody struct {
 	Mode  *platform.ModeChange `json:"mode,omitempty"`
 }
 
+// linkBody names an archive on this machine.
+type linkBody struct {
+	Path string `json:"path"`
+}
+
 func reveal(vars map[string]ship.Secret) map[string]string {
 	if vars == nil {
 		return nil

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -17,13 +20,35 @@ import (
 // somebody may have written to the folder. Files that are in the tree besides
 // are no concern of it: preparing a release makes some.
 func Verify(ctx context.Context, dir *os.Root, m *Manifest) error {
-	for _, f := range m.Files {
-		if err := verifyFile(ctx, dir, f); err != nil {
+	// Files are read side by side, each by the next reader that is free.
+	var next atomic.Int64
+	failed := make([]error, len(m.Files))
+	var readers sync.WaitGroup
+	for range min(maxReaders, runtime.GOMAXPROCS(0)) {
+		readers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(m.Files) {
+					return
+				}
+				if failed[i] = verifyFile(ctx, dir, m.Files[i]); failed[i] != nil {
+					next.Store(int64(len(m.Files))) // nobody need go on
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+	for _, err := range failed {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// maxReaders bounds how many files are read side by side.
+const maxReaders = 4
 
 func verifyFile(ctx context.Context, dir *os.Root, f File) error {
 	changed := func(format string, args ...any) error {
