@@ -38,6 +38,12 @@ func (k kind) String() string {
 	}[k]
 }
 
+// clock is the machine's, in comparison with the time of the watch.
+type clock struct {
+	Last  time.Time     `json:"last,omitzero"`
+	Ahead time.Duration `json:"ahead,omitempty"`
+}
+
 // tick is when sticky traffic was last looked at, and the requests until then.
 type tick struct {
 	At  time.Time `json:"at,omitzero"`
@@ -52,10 +58,10 @@ type pending struct {
 }
 
 func (s Sample) share() float64 {
-	if s.Share <= 0 || s.Share > 1 {
-		return 1
+	if s.Share > 0 && s.Share <= 1 {
+		return s.Share
 	}
-	return s.Share
+	return 1
 }
 
 func (s Sample) split() bool { return s.share() < 1 }
@@ -66,9 +72,28 @@ func (s Sample) sane(last Sample) Sample {
 	s.New, s.Old = s.New.sane(last.New), s.Old.sane(last.Old)
 	s.Probes.Sent = max(s.Probes.Sent, last.Probes.Sent)
 	s.Probes.Healthy = min(max(s.Probes.Healthy, last.Probes.Healthy), s.Probes.Sent)
-	if s.At.Before(last.At) {
-		s.At = last.At
+	if s.share() == 1 {
+		s.Share = 0
 	}
+	return s
+}
+
+// longestGap is the longest time between two samples that counts as watched.
+const longestGap = time.Minute
+
+// steady gives the sample the time of the watch, which neither goes back nor
+// jumps with the clock of the machine. A time in which nobody looked was not
+// watched.
+func (e *Evaluator) steady(s Sample) Sample {
+	clock := &e.st.Clock
+	if clock.Last.IsZero() {
+		clock.Last = e.cfg.Began
+	}
+	if step := s.At.Sub(clock.Last); step < 0 || step > longestGap {
+		clock.Ahead += step
+	}
+	clock.Last = s.At
+	s.At = s.At.Add(-clock.Ahead)
 	return s
 }
 

@@ -31,17 +31,17 @@ type Sample struct {
 
 // Counts are the requests a release had.
 type Counts struct {
-	Requests int64 `json:"requests"` // that ended or were given up by us; not 499
-	Errors   int64 `json:"errors"`   // of those: 5xx, no answer in time, an answer that broke off
-	Counted  int64 `json:"counted"`  // of Errors, those that [Clients] lets count
-	Rejected int64 `json:"rejected"` // 4xx but 499
+	Requests int64 `json:"requests"`           // that ended or were given up by us; not 499
+	Errors   int64 `json:"errors"`             // of those: 5xx, no answer in time, an answer that broke off
+	Counted  int64 `json:"counted,omitempty"`  // of Errors, those that [Clients] lets count
+	Rejected int64 `json:"rejected,omitempty"` // 4xx but 499
 	// Timed are the requests that ended or for which the limit of latency
 	// passed; Slow, of those, where it passed, and every error, however quick:
 	// else a fast 500 would improve latency. A request that hangs is slow as
 	// soon as the limit has passed, not when it ends. What lasts (WebSocket,
 	// event stream) is neither.
-	Timed int64 `json:"timed"`
-	Slow  int64 `json:"slow"`
+	Timed int64 `json:"timed,omitempty"`
+	Slow  int64 `json:"slow,omitempty"`
 	// Slower is Slow for [Bounds].Tau: what is slow in comparison with the old
 	// release. Counted on both sides while traffic is split.
 	Slower int64 `json:"slower,omitempty"`

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -21,7 +22,7 @@ type asking struct {
 // crossedAt asks the old release, when that is possible, before traffic goes
 // back to it: when it fails as well, going back would help nobody.
 func (e *Evaluator) crossedAt(j Judgement, s Sample, k kind) Judgement {
-	why := e.sentence(k, s)
+	why := strings.TrimSuffix(e.sentence(k, s), ".")
 	if !e.cfg.Asks || e.cfg.NoWayBack != "" || s.split() {
 		return e.against(j, s, k.String(), why)
 	}

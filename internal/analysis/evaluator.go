@@ -40,6 +40,7 @@ type state struct {
 	Seen    bool           `json:"seen"`
 	Streams [kinds]stream  `json:"streams"`
 	Warm    *Counts        `json:"warm,omitempty"` // of the new release when latency began to be judged
+	Clock   clock          `json:"clock"`
 	Epoch   epoch          `json:"epoch"`
 	Resets  int            `json:"resets,omitempty"` // times evidence was put down to a shared cause
 	Asking  *asking        `json:"asking,omitempty"`
@@ -99,7 +100,7 @@ func (e *Evaluator) Observe(s Sample) Judgement {
 	j := e.Look(s)
 	if j.Outcome == ship.Wait && j.Reason == "" {
 		j.More = e.more(e.st.Last)
-		j.Reason = e.soFar(e.st.Last) + "; " + e.outlook(j, e.st.Last) + "; " + j.Until.Sub(j.At).Round(time.Second).String() + " left"
+		j.Reason = e.soFar(e.st.Last) + "; " + e.outlook(j, e.st.Last) + "; " + max(j.Until.Sub(j.At), 0).Round(time.Second).String() + " left"
 	}
 	return j
 }
@@ -109,10 +110,12 @@ func (e *Evaluator) Look(s Sample) Judgement {
 	if e.st.Ended != nil {
 		return *e.st.Ended
 	}
-	s = s.sane(e.st.Last)
+	s = e.steady(s.sane(e.st.Last))
+	before := e.st.marks()
 	notable := e.advance(s)
 	j := e.judge(s)
-	notable = e.boundary(s) || notable
+	j.At, j.Until = e.st.Clock.Last, j.Until.Add(e.st.Clock.Ahead)
+	notable = e.boundary(s) || notable || e.st.marks() != before
 	if j.Ended() {
 		e.st.Ended = &j
 		e.moment(s.At, decided(j)+e.soFar(s))
@@ -189,6 +192,10 @@ func (e *Evaluator) judge(s Sample) Judgement {
 		return e.crossedAt(j, s, k)
 	}
 	e.st.Asking = nil
+	if e.st.Alert != "" && s.At.After(e.st.NextAsk.Add(epochTime)) {
+		e.st.Alert, j.Alert = "", ""
+		e.moment(s.At, "the shared cause seems to be over")
+	}
 	e.prove(s)
 	j.Healthy = !e.st.Healthy.IsZero()
 	return e.atTheEnd(j, s)

@@ -2,11 +2,14 @@ package analysis_test
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -276,4 +279,57 @@ func TestAReplayComesToTheSameJudgement(t *testing.T) {
 			t.Errorf("%s: a replay of other counters agrees", name)
 		}
 	}
+}
+
+func TestTheClockOfTheMachineNeitherEndsNorProlongsAWatch(t *testing.T) {
+	e := watch(ship.Limits{For: time.Minute, ErrorRate: 0.01, OnInconclusive: ship.PromoteAnyway})
+	e.Observe(at(10, counts(10, 0)))
+	wants(t, e.Observe(at(3610, counts(20, 0))), ship.Wait, analysis.Nothing, "50s left") // an hour ahead
+	wants(t, e.Observe(at(-7200, counts(30, 0))), ship.Wait, analysis.Nothing, "50s left")
+	wants(t, e.Observe(at(-7160, counts(40, 0))), ship.Wait, analysis.Nothing, "10s left")
+	j := e.Observe(at(-7150, counts(50, 0)))
+	wants(t, j, ship.NoConclusion, analysis.Promote, "not proven in 1m: 0 of 50 requests failed")
+	if !j.At.Equal(at(-7150, counts(0, 0)).At) {
+		t.Errorf("the judgement is of %s", j.At)
+	}
+	if again := analysis.Replay(e.Evidence()); !again.Agrees(e.Evidence()) {
+		t.Errorf("the replay says %+v, it was %+v", again.Judgement, j)
+	}
+}
+
+// TestNoSampleBreaksTheEvaluator feeds it what no caller should.
+func TestNoSampleBreaksTheEvaluator(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Int64Range(-5, 2000)
+		some := rapid.Custom(func(t *rapid.T) analysis.Counts {
+			return analysis.Counts{
+				Requests: n.Draw(t, "requests"), Errors: n.Draw(t, "errors"), Counted: n.Draw(t, "counted"), Rejected: n.Draw(t, "rejected"),
+				Timed: n.Draw(t, "timed"), Slow: n.Draw(t, "slow"), Slower: n.Draw(t, "slower"),
+			}
+		})
+		e := analysis.New(analysis.Config{
+			Limits: ship.Limits{
+				For: time.Minute, ErrorRate: rapid.Float64Range(0, 1).Draw(t, "limit"), P95: time.Second, Warmup: time.Second,
+				OnInconclusive: rapid.SampledFrom([]ship.OnInconclusive{"", ship.HoldForAPerson, ship.RollBackAnyway}).Draw(t, "policy"),
+			},
+			Began: noon, Split: rapid.Bool().Draw(t, "split"), Sticky: rapid.Bool().Draw(t, "sticky"), Probes: true, Asks: rapid.Bool().Draw(t, "asks"),
+			Before: analysis.Before{Requests: 50, Errors: 3, Latency: []analysis.Bucket{{Upper: time.Millisecond, N: 50}}},
+		})
+		for range rapid.IntRange(1, 60).Draw(t, "samples") {
+			s := at(rapid.Float64Range(-10, 200).Draw(t, "at"), some.Draw(t, "new"))
+			s.Old, s.Share = some.Draw(t, "old"), rapid.SampledFrom([]float64{0, 0.1, 0.9, 1, -1, 7, math.NaN()}).Draw(t, "share")
+			s.Probes = analysis.Probes{Sent: n.Draw(t, "sent"), Healthy: n.Draw(t, "healthy")}
+			s.Back = analysis.Probes{Sent: n.Draw(t, "asked"), Healthy: n.Draw(t, "good")}
+			if j := e.Observe(s); j.Reason == "" || j.Certainty < 0 || j.Certainty > 1 || j.Ended() == (j.Action == analysis.Nothing) {
+				t.Fatalf("judgement %+v", j)
+			}
+		}
+		if _, err := json.Marshal(e); err != nil {
+			t.Fatal(err)
+		}
+		ev := e.Evidence()
+		if again := analysis.Replay(ev); !again.Agrees(ev) {
+			t.Fatalf("the replay says %+v, it was %+v", again, ev)
+		}
+	})
 }

@@ -34,6 +34,19 @@ type trail struct {
 	Samples []Sample `json:"samples,omitempty"`
 }
 
+// marks are what a sample may begin or end: such a sample has to be kept.
+type marks struct {
+	resets  int
+	asking  bool
+	alert   string
+	healthy time.Time
+	longer  bool
+}
+
+func (s *state) marks() marks {
+	return marks{s.Resets, s.Asking != nil, s.Alert, s.Healthy, s.Longer}
+}
+
 // record keeps the sample. after is the state that came of it.
 func (t *trail) record(s Sample, after state, notable bool) {
 	if n := len(t.Samples); n > 0 && !notable && s.At.Sub(t.Samples[n-1].At) < trailEvery {
@@ -134,7 +147,7 @@ func (e *Evaluator) Evidence() Evidence {
 	if e.st.Ended != nil {
 		ev.Judgement = *e.st.Ended
 	} else {
-		ev.Judgement = Judgement{Outcome: ship.Wait, Until: e.until(), At: e.st.Last.At, Alert: e.st.Alert, Healthy: !e.st.Healthy.IsZero()}
+		ev.Judgement = Judgement{Outcome: ship.Wait, Until: e.until().Add(e.st.Clock.Ahead), At: e.st.Clock.Last, Alert: e.st.Alert, Healthy: !e.st.Healthy.IsZero()}
 	}
 	for k := range kinds {
 		if e.runs(k) {
@@ -173,6 +186,7 @@ func Replay(ev Evidence) Evidence {
 	e := New(ev.Config)
 	if ev.Trail.Start != nil {
 		e.st = ev.Trail.Start.clone()
+		e.st.Clock = clock{Last: e.st.Last.At} // samples are kept with the time of the watch
 	}
 	for _, s := range ev.Trail.Samples {
 		e.Observe(s)
@@ -186,7 +200,7 @@ func Replay(ev Evidence) Evidence {
 // same numbers.
 func (ev Evidence) Agrees(other Evidence) bool {
 	a, b := ev.Judgement, other.Judgement
-	if a.Outcome != b.Outcome || a.Action != b.Action || a.Reason != b.Reason || a.Test != b.Test || !a.At.Equal(b.At) || len(ev.Tests) != len(other.Tests) {
+	if a.Outcome != b.Outcome || a.Action != b.Action || a.Reason != b.Reason || a.Test != b.Test || len(ev.Tests) != len(other.Tests) {
 		return false
 	}
 	for i, t := range ev.Tests {
