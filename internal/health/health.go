@@ -98,6 +98,7 @@ func (t Target) request(ctx context.Context) (*http.Request, error) {
 	}
 	req.Host = t.Host
 	req.Header.Set("User-Agent", "shiplock-health")
+	req.Header.Set("X-Shiplock-Probe", "1") // the proxy lets nobody else say so
 	req.Header.Set("Accept", "*/*")
 	req.Header.Set("X-Forwarded-Proto", "https")
 	req.Header.Set("X-Forwarded-Host", t.Host)
