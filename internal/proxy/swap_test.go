@@ -153,7 +153,8 @@ func TestHundredsOfSwapsUnderLoadLoseAndDoubleNothing(t *testing.T) {
 			t.Fatalf("swap %d: %v", n, err)
 		}
 		tills[from].closed.Store(true) // drained: from here on any request is one too many
-		if report.Cut != 0 || report.Drained != report.InFlight {
+		if report.Cut != 0 || report.Drained != report.InFlight || report.Lost != 0 || report.GivenUp != 0 ||
+			report.Admitted < report.InFlight || report.Finished < report.Drained || report.Admitted < report.Finished {
 			t.Fatalf("swap %d: %+v", n, report)
 		}
 		inFlight += report.InFlight
