@@ -67,12 +67,13 @@ func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
 		"larger, in chunks":      {101 << 10, false, 413},
 		"much larger, in chunks": {3 << 20, false, 413},
 	} {
-		req, _ := http.NewRequest(http.MethodPost, f.url("/"), struct{ io.Reader }{strings.NewReader(strings.Repeat("x", tt.size))})
-		if tt.length {
-			req.ContentLength = int64(tt.size)
+		framing, body := fmt.Sprintf("Content-Length: %d", tt.size), strings.Repeat("x", tt.size)
+		if !tt.length {
+			framing, body = "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", tt.size, body)
 		}
-		if got := f.do(req); got.status != tt.status || tt.status == 413 && !strings.Contains(got.body, "larger than 100 KB") {
-			t.Errorf("%s: answered %d %q", name, got.status, got.body)
+		statuses, closed := f.raw(post + framing + "\r\n\r\n" + body) // the rest may not be taken any more
+		if len(statuses) != 1 || statuses[0] != tt.status || tt.status == 413 && !closed {
+			t.Errorf("%s: answered %v, closed %v", name, statuses, closed)
 		}
 	}
 	if c := f.generation("b1").Counters; a.requests.Load() != 2 || c.Errors != 0 {
