@@ -152,12 +152,28 @@ func (l *lastWords) String() string {
 func (c *commandConn) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	if err == io.EOF && n == 0 {
-		_ = c.Close() // only then all it said is here
-		if said := c.stderr.String(); said != "" {
-			return 0, fmt.Errorf("%s: %s", c.cmd.Args[0], said)
-		}
+		return 0, c.why(err)
 	}
 	return n, err
+}
+
+// Write may notice before Read does that the command has ended.
+func (c *commandConn) Write(p []byte) (int, error) {
+	n, err := c.WriteCloser.Write(p)
+	if err != nil {
+		err = c.why(err)
+	}
+	return n, err
+}
+
+// why ends the command and returns what it said last, if anything, instead of
+// what became of the connection.
+func (c *commandConn) why(err error) error {
+	_ = c.Close() // only then all it said is here
+	if said := c.stderr.String(); said != "" {
+		return fmt.Errorf("%s: %s", c.cmd.Args[0], said)
+	}
+	return err
 }
 
 func (c *commandConn) Close() error {
