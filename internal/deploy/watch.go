@@ -11,6 +11,10 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
+// worthLeaving is how long a watch has to go on for those who wait for proven
+// health to be told to leave: otherwise its end is here in a moment.
+const worthLeaving = 3 * time.Second
+
 // afterFor is how long a run that was taken back waits to hear how the old
 // release does. Errors that go on there show within moments.
 const afterFor = 2 * time.Second
@@ -129,7 +133,7 @@ func (x *watcher) tellOf(ctx context.Context, st platform.WatchStatus) {
 		x.last = st.Verdict.Reason
 		x.event(ctx, ship.EventProgress, x.last, nil)
 	}
-	if st.Healthy && !x.healthy {
+	if st.Healthy && !x.healthy && st.Verdict.Outcome == ship.Wait && time.Until(st.Until) > worthLeaving {
 		x.healthy = true
 		r := x.result(ctx, nil)
 		r.Status, r.Reason = ship.Running, fmt.Sprintf("v%d is healthy, proven; the watch goes on until %s UTC", r.Candidate, st.Until.UTC().Format(time.TimeOnly))
