@@ -61,8 +61,10 @@ func TestA67ClientsThatGiveUpNeitherCountNorDilute(t *testing.T) {
 }
 
 func TestA68ASharedOutageTakesNothingBackWhileTrafficIsSplit(t *testing.T) {
+	brief := limits
+	brief.For = 80 * time.Second
 	sc := simulate.Scenario{
-		Limits: limits, Rate: 100, Share: 0.5, Fails: 0.002, Old: 0.002,
+		Limits: brief, Rate: 100, Share: 0.5, Fails: 0.002, Old: 0.002,
 		Outage: simulate.Outage{From: 20 * time.Second, For: 30 * time.Second, Fails: 0.3},
 	}
 	// The comparison may be wrong in one of twenty outages; it is far less.
@@ -118,7 +120,9 @@ func TestA69ProbesDoNotDiluteWhatUsersSee(t *testing.T) {
 }
 
 func TestA70AKnownBadURLOnBothReleasesTakesNothingBack(t *testing.T) {
-	both := simulate.Scenario{Limits: limits, Rate: 100, Share: 0.5, Fails: 0.05, Old: 0.05}
+	brief := limits
+	brief.For = 80 * time.Second
+	both := simulate.Scenario{Limits: brief, Rate: 100, Share: 0.5, Fails: 0.05, Old: 0.05}
 	if back := runs(100, both); len(back) > 0 {
 		t.Errorf("%d of 100 runs were taken back while traffic was split: %s", len(back), back[0].Judgement.Reason)
 	}
