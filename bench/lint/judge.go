@@ -79,6 +79,6 @@ func judgeSquawk(ctx context.Context, path string, all []*measured, version int)
 func style() []string {
 	return []string{
 		"require-timeout-settings", "require-lock-timeout", "require-statement-timeout", "prefer-robust-stmts", "prefer-text-field", "prefer-bigint-over-int", "prefer-bigint-over-smallint",
-		"prefer-big-int", "prefer-identity", "prefer-timestamp-tz", "ban-char-field",
+		"prefer-identity", "prefer-timestamp-tz", "ban-char-field",
 	}
 }

@@ -35,27 +35,23 @@ type ignores struct {
 	file   string
 }
 
-var ignoreComment = regexp.MustCompile(`(?i)^\s*--\s*shiplock:(ignore-file|ignore)\b:?\s*(.*)$`)
+var ignoreComment = regexp.MustCompile(`(?i)^--\s*shiplock:(ignore-file|ignore)\b:?\s*(.*)$`)
 var ruleName = regexp.MustCompile(`^[A-Z]{2}[0-9]{3}$`)
 
 // readIgnores finds the comments. One on a line of its own is for the next
 // statement; one at the end of a statement's line for that; one that begins
 // with ignore-file for the whole file.
-func readIgnores(f File, all []sqltext.Statement, config []Ignore) ignores {
+func readIgnores(f File, d sqltext.Dialect, all []sqltext.Statement, config []Ignore) ignores {
 	found := ignores{config: config, file: f.Name}
-	for i, line := range strings.Split(f.Text, "\n") {
-		at := strings.Index(line, "--")
-		if at < 0 {
-			continue
-		}
-		m := ignoreComment.FindStringSubmatch(line[at:])
+	for _, c := range sqltext.Comments(f.Text, d) {
+		m := ignoreComment.FindStringSubmatch(c.Text)
 		if m == nil {
 			continue
 		}
-		ig := &ignored{line: i + 1}
+		ig := &ignored{line: c.Line}
 		ig.rules, ig.reason = splitReason(m[2])
 		if !strings.EqualFold(m[1], "ignore-file") {
-			ig.from = statementAt(all, i+1, strings.TrimSpace(line[:at]) != "")
+			ig.from = statementAt(all, c.Line, c.Beside)
 		}
 		found.list = append(found.list, ig)
 	}

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -148,7 +149,7 @@ func (r *run) parse(f File) script {
 	for _, st := range all {
 		s.trees = append(s.trees, st.Tree(r.options.Dialect))
 	}
-	s.ignores = readIgnores(f, all, r.options.Ignore)
+	s.ignores = readIgnores(f, r.options.Dialect, all, r.options.Ignore)
 	return s
 }
 
@@ -199,8 +200,9 @@ func (r *run) file(s *script) []Finding {
 	for i, t := range s.trees {
 		w.statement(t, i == len(s.trees)-1)
 	}
-	found := s.ignores.apply(w.found)
-	return append(found, s.ignores.complaints(s.File)...)
+	found := append(s.ignores.apply(w.found), s.ignores.complaints(s.File)...)
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
+	return found
 }
 
 // A walk goes through one file.

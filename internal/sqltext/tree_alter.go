@@ -1,6 +1,9 @@
 package sqltext
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func (r *reader) readAlter() {
 	t := r.tree
@@ -51,8 +54,9 @@ func (r *reader) action(p *Part) {
 	case r.eat("DROP"):
 		r.dropAction(p)
 	case r.eat("RENAME"):
+		at := r.at
 		p.Action = r.rename()
-		if p.To == "" {
+		if p.To == "" || !slices.Contains(r.upper(at), "TO") {
 			r.unread(r.at)
 		}
 	case r.peek("ALTER") && r.is(r.at+1, "CONSTRAINT"):
@@ -103,6 +107,12 @@ func (r *reader) wholeTable(p *Part) {
 			return
 		}
 	}
+}
+
+// upper returns the words from a token on up to here.
+func (r *reader) upper(from int) []string {
+	c := cursor{text: r.text, tokens: r.tokens[from:r.at]}
+	return c.allWords()
 }
 
 // rest steps over what is left and returns its text.
