@@ -200,11 +200,12 @@ func (p *prober) round(ctx context.Context, s *slotState, path string) {
 }
 
 // ask asks the old release whether it is well, five times at once: by the
-// paths that users saw failing, where those are among the declared ones.
-func (p *prober) ask(ctx context.Context, failing map[string]bool) {
+// paths that users saw failing, where those are among the declared ones. It
+// tells whether going back would help, as far as can be told.
+func (p *prober) ask(ctx context.Context, failing map[string]bool) bool {
 	s := p.e.now().slot(p.back)
 	if s == nil || !s.Started || len(s.addresses()) == 0 {
-		return
+		return true
 	}
 	paths := p.good()
 	if seen := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
@@ -214,7 +215,10 @@ func (p *prober) ask(ctx context.Context, failing map[string]bool) {
 		paths = seen
 	}
 	if len(paths) == 0 {
-		return // nothing it could be asked
+		paths = safePaths(s.Spec.Environment) // it answered none of them well before
+	}
+	if len(paths) == 0 {
+		return true
 	}
 	results := make([]health.Result, askTimes)
 	addresses := s.addresses()
@@ -226,14 +230,16 @@ func (p *prober) ask(ctx context.Context, failing map[string]bool) {
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
-		return
+		return true
 	}
 	limit := s.Spec.Environment.Watch.P95
+	good := 0
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range results {
 		p.asked.Sent++
 		if well(r, limit) {
+			good++
 			p.asked.Healthy++
 			p.asked.Failing = 0
 			continue
@@ -241,4 +247,5 @@ func (p *prober) ask(ctx context.Context, failing map[string]bool) {
 		p.asked.Failing++
 		p.asked.Last = r.Explain
 	}
+	return 2*good >= askTimes
 }

@@ -21,6 +21,8 @@ const (
 	outOf    = 50 * time.Millisecond // the same, when it has looked often in a row
 	inARow   = 50
 	retryAct = 250 * time.Millisecond
+	// compareAfter is less than what the evaluator takes for a dead release.
+	compareAfter = 3 * time.Second
 )
 
 // A guard watches the slot that has just become active, or that gets a share
@@ -40,6 +42,9 @@ type guard struct {
 	news  int64     // seen of the worker
 	asked bool      // the old release was asked: what it answered is news, too
 	saved time.Time // when the evidence was written last
+
+	alike    bool // the old release is as ill as the new one, as of compared
+	compared time.Time
 }
 
 func newGuard(e *environment, w watchState) *guard {
@@ -85,10 +90,12 @@ func (g *guard) run(ctx context.Context) {
 			row = 0
 		}
 		g.news = t.News
+		g.compare(ctx, slot)
 		j := g.observe(s, slot, t)
 		if j.Ask {
 			g.probes.ask(ctx, g.failing())
 			g.asked = true
+			pause(ctx, breath)
 			continue
 		}
 		if g.act(ctx, s, j) || ctx.Err() != nil {
@@ -131,6 +138,21 @@ func (g *guard) look(ctx context.Context) proxy.Traffic {
 	}
 }
 
+// compare asks the old release about its health when that of the new one has
+// been bad for a while: if both are ill, it is no evidence against the new one.
+func (g *guard) compare(ctx context.Context, slot *slotState) {
+	now := failpoint.Now()
+	if _, _, unready := g.probes.read(now); unready < compareAfter {
+		g.alike = false
+		return
+	}
+	if now.Sub(g.compared) < compareAfter {
+		return
+	}
+	g.compared = now
+	g.alike = !g.probes.ask(ctx, map[string]bool{slot.Spec.Environment.Health.Path: true})
+}
+
 // observe shows the evaluator all that is known.
 func (g *guard) observe(s *envState, slot *slotState, t proxy.Traffic) analysis.Judgement {
 	now := failpoint.Now()
@@ -144,6 +166,9 @@ func (g *guard) observe(s *envState, slot *slotState, t proxy.Traffic) analysis.
 	}
 	g.probes.measure(now, fresh.Requests)
 	sample.Probes, sample.Back, sample.Hard.Unready = g.probes.read(now)
+	if g.alike {
+		sample.Hard.Unready = 0
+	}
 	sample.Hard.Exits = slot.exitsSince(g.w.Began)
 	sample.Hard.Refused = t.Environment.Generations[g.w.Generation].Counters.InARow
 	if len(t.Failures) > 0 {
@@ -156,6 +181,10 @@ func (g *guard) observe(s *envState, slot *slotState, t proxy.Traffic) analysis.
 
 // act does what the judgement asks for. It tells whether the watch is over.
 func (g *guard) act(ctx context.Context, s *envState, j analysis.Judgement) bool {
+	if !j.Ended() && j.Alert != "" && !j.Until.IsZero() && !j.At.Before(j.Until) {
+		// The shared cause outlasts the watch: nobody knows how the release is.
+		j.Outcome, j.Action, j.Reason = ship.NoConclusion, analysis.Hold, j.Alert
+	}
 	if j.Ended() {
 		for {
 			err := g.e.conclude(ctx, g.w, j)

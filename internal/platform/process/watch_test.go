@@ -173,3 +173,18 @@ func TestTheTrafficOfTheLastSecondsIsShown(t *testing.T) {
 		return n == 5 && len(ev.Slots[ship.Green]) == 30 && ev.Run == "run-2"
 	})
 }
+
+func TestA68AnOutageThatOutlastsTheWatchIsHeld(t *testing.T) {
+	m := newMachine(t)
+	m.watched(t, platform.Shift{Watch: ship.Limits{For: 8 * time.Second, ErrorRate: 0.01, OnInconclusive: ship.PromoteAnyway}})
+	for _, slot := range []ship.Slot{ship.Blue, ship.Green} {
+		if _, err := get("http://" + m.web(t, slot).Address + "/sicken"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the cause is recognised", func() bool { return strings.Contains(m.observe(t).Watch.Alert, "probably shared") })
+	eventually(t, "the watch ends", func() bool { return m.observe(t).Watch.Verdict.Outcome != ship.Wait })
+	if o := m.observe(t); !o.Watch.Held || o.Watch.Back || o.Active != ship.Green {
+		t.Errorf("active %s, watch %+v", o.Active, o.Watch)
+	}
+}
