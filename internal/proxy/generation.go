@@ -38,11 +38,14 @@ type generation struct {
 	probes    door            // health requests, while it is active in another mode
 	assets    door            // assets that its successor does not know
 	transport *http.Transport // for what does not go over a link
-	conns     connSet
-	tally     tally
-	roster    roster
-	lastings  [protocols]atomic.Int64 // in flight, by protocol; HTTP is the rest
-	endings   [protocols]ending
+	// fresh is for bodies that are streamed. They cannot be sent again, and so
+	// must not meet a connection that the instance is just closing.
+	fresh    *http.Transport
+	conns    connSet
+	tally    tally
+	roster   roster
+	lastings [protocols]atomic.Int64 // in flight, by protocol; HTTP is the rest
+	endings  [protocols]ending
 
 	cuts   atomic.Int64 // counts the times all of its connections were cut
 	logged atomic.Int64 // when a failure was logged last
@@ -90,6 +93,8 @@ func newGeneration(k key, settings ship.Proxy) *generation {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
 	}
+	g.fresh = g.transport.Clone()
+	g.fresh.DisableKeepAlives = true
 	return g
 }
 

@@ -2,11 +2,14 @@ package proxy_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,5 +286,37 @@ func TestANewGenerationBeginsWithNewCounters(t *testing.T) {
 	}
 	if _, there := f.status().Generations["b1"]; there {
 		t.Error("the old generation is still reported, though nothing of it is under way")
+	}
+}
+
+// A body that is streamed cannot be sent again. On a connection that was used
+// before, the instance may just be closing it.
+func TestAStreamedBodyGoesOverANewConnection(t *testing.T) {
+	used := make(chan int64, 20)
+	type counter struct{}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n := r.Context().Value(counter{}).(*atomic.Int64).Add(1)
+		if _, err := io.Copy(io.Discard, r.Body); err == nil && r.Method == http.MethodPost {
+			used <- n
+		}
+	}))
+	s.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, counter{}, &atomic.Int64{})
+	}
+	s.Start()
+	defer s.Close()
+	f := start(t, map[ship.Slot]proxy.Backend{ship.Blue: backend("b1", s.Listener.Addr().String())})
+	for n := range 6 {
+		f.get("/") // leaves a connection that could be used again
+		req, _ := http.NewRequest(http.MethodPost, f.url("/"), struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 100<<10))})
+		if n%2 == 0 {
+			req.ContentLength = 100 << 10
+		}
+		if got := f.do(req); got.status != 200 {
+			t.Fatalf("answered %d %q", got.status, got.body)
+		}
+		if n := <-used; n != 1 {
+			t.Errorf("the order is request %d of its connection", n)
+		}
 	}
 }

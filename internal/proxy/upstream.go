@@ -33,6 +33,9 @@ func (upstream) RoundTrip(out *http.Request) (*http.Response, error) {
 			out.Body, _ = out.GetBody() // of a buffer: cannot fail
 		}
 		out.URL.Host = a.hostport
+		if ex.body == nil && out.Body != nil && out.Body != http.NoBody {
+			return ex.to.fresh.RoundTrip(out)
+		}
 		return ex.to.transport.RoundTrip(out)
 	})
 	if err != nil {
