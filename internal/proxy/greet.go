@@ -19,7 +19,7 @@ type greeter struct {
 	name  string
 	proxy *Proxy
 	ready chan arrival
-	ctx   context.Context // of the handshakes; ends with the listener
+	done  <-chan struct{} // closed with the listener
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
 }
@@ -34,8 +34,9 @@ type arrival struct {
 // and waited for.
 func newGreeter(ctx context.Context, l net.Listener, name string, p *Proxy) *greeter {
 	g := &greeter{Listener: l, name: name, proxy: p, ready: make(chan arrival)}
-	g.ctx, g.stop = context.WithCancel(ctx)
-	g.wg.Go(g.accept)
+	ctx, g.stop = context.WithCancel(ctx)
+	g.done = ctx.Done()
+	g.wg.Go(func() { g.accept(ctx) })
 	return g
 }
 
@@ -44,7 +45,7 @@ func (g *greeter) Accept() (net.Conn, error) {
 	select {
 	case a := <-g.ready:
 		return a.conn, a.err
-	case <-g.ctx.Done():
+	case <-g.done:
 		return nil, net.ErrClosed
 	}
 }
@@ -57,7 +58,7 @@ func (g *greeter) Close() error {
 
 func (g *greeter) wait() { g.wg.Wait() }
 
-func (g *greeter) accept() {
+func (g *greeter) accept(ctx context.Context) {
 	var greeting sync.WaitGroup
 	for {
 		c, err := g.Listener.Accept()
@@ -70,7 +71,7 @@ func (g *greeter) accept() {
 		case err != nil: // the server waits before it asks again
 			g.pass(arrival{err: err})
 		case entry != nil && entry.tls != nil:
-			greeting.Go(func() { g.greet(c, entry.tls) })
+			greeting.Go(func() { g.greet(ctx, c, entry.tls) })
 		default:
 			g.pass(arrival{conn: &sentry{Conn: c}})
 		}
@@ -80,7 +81,7 @@ func (g *greeter) accept() {
 func (g *greeter) pass(a arrival) {
 	select {
 	case g.ready <- a:
-	case <-g.ctx.Done():
+	case <-g.done:
 		if a.conn != nil {
 			_ = a.conn.Close()
 		}
@@ -89,10 +90,10 @@ func (g *greeter) pass(a arrival) {
 
 // greet shakes hands. What speaks HTTP/2 from then on has no need of a sentry,
 // since its frames say where everything ends.
-func (g *greeter) greet(raw net.Conn, config *tls.Config) {
+func (g *greeter) greet(ctx context.Context, raw net.Conn, config *tls.Config) {
 	_ = raw.SetDeadline(time.Now().Add(g.proxy.pace.header))
 	c := tls.Server(raw, config)
-	if err := c.HandshakeContext(g.ctx); err != nil {
+	if err := c.HandshakeContext(ctx); err != nil {
 		if re, ok := errors.AsType[tls.RecordHeaderError](err); ok && re.Conn != nil && speaksHTTP(re.RecordHeader) {
 			_, _ = io.WriteString(re.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis address speaks HTTPS only.\n")
 		}

@@ -44,7 +44,7 @@ func TestA1TheSentryStandsWithinTLSToo(t *testing.T) {
 	f, a := recorded(t)
 	roots := f.secure(t)
 	for request, want := range map[string]int{
-		post + "Content-Length: 0\r\n\r\n": 200,
+		post + "Content-Length: 0\r\n\r\n":                                        200,
 		post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 400,
 		"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n b\r\n\r\n":                       400,
 	} {
