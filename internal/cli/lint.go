@@ -24,7 +24,8 @@ import (
 type lintRequest struct {
 	dialect, version, phase, explain, environment string
 
-	base                     []string
+	base, ignore             []string
+	schema                   string
 	alone, transaction, down bool
 }
 
@@ -51,6 +52,8 @@ func (s *session) lintCommand() *cobra.Command {
 	f.StringVar(&q.dialect, "dialect", "postgres", "`database` the files are for: postgres or sqlite")
 	f.StringVar(&q.version, "server-version", "", "`version` of the server, for example 16 (default: the oldest that is supported)")
 	f.StringArrayVar(&q.base, "base", nil, "`file` with the schema that exists before; read, not linted; may be repeated")
+	f.StringVar(&q.schema, "schema", "", "`file` of shiplock schema snapshot: the schema that exists before, and the server's version")
+	f.StringArrayVar(&q.ignore, "ignore", nil, "leave a rule out, with the reason: `PG116=nobody reads it`; may be repeated")
 	f.StringVar(&q.phase, "phase", "expand", "what the files are for: `expand|contract`")
 	f.StringVar(&q.explain, "explain", "", "explain a `rule`, for example PG116")
 	f.StringVar(&q.environment, "environment", "", "without files: pending migrations of this `environment`")
@@ -122,32 +125,65 @@ func (q lintRequest) options() (lint.Options, error) {
 	if o.Dialect != sqltext.Postgres && o.Dialect != sqltext.SQLite {
 		return o, usage{fmt.Errorf("unknown dialect %q, known are postgres and sqlite", q.dialect)}
 	}
-	version, err := lint.ParseVersion(o.Dialect, q.version)
-	if err != nil {
-		return o, usage{err}
+	if err := q.snapshot(&o); err != nil {
+		return o, err
 	}
-	o.Version = version
+	for _, text := range q.ignore {
+		rule, reason, _ := strings.Cut(text, "=")
+		if strings.TrimSpace(reason) == "" {
+			return o, usage{fmt.Errorf("--ignore %s gives no reason; write --ignore %s=reason", text, rule)}
+		}
+		o.Ignore = append(o.Ignore, lint.Ignore{Rule: strings.ToUpper(rule), Reason: reason})
+	}
+	return o, q.learnBase(o)
+}
+
+// snapshot takes schema, dialect and version from a snapshot, if there is one.
+func (q lintRequest) snapshot(o *lint.Options) (err error) {
+	version := q.version
+	if q.schema != "" {
+		text, err := readMigration(q.schema, nil)
+		if err != nil {
+			return err
+		}
+		s, err := lint.ReadSnapshot([]byte(text))
+		if err != nil {
+			return ship.Errorf(ship.Invalid, "shiplock schema snapshot", "%s: %w", q.schema, err)
+		}
+		o.Dialect, o.Schema = s.Dialect, s.Schema()
+		if version == "" {
+			version = s.Server
+		}
+	}
+	if o.Version, err = lint.ParseVersion(o.Dialect, version); err != nil {
+		return usage{err}
+	}
+	return nil
+}
+
+// learnBase reads the files with what exists before.
+func (q lintRequest) learnBase(o lint.Options) error {
 	for _, name := range q.base {
 		names, err := sqlFiles(name)
 		if err != nil {
-			return o, err
+			return err
 		}
 		for _, n := range names {
 			text, err := readMigration(n, nil)
 			if err != nil {
-				return o, err
+				return err
 			}
 			for _, p := range lint.Parts(n, text) {
 				if p.Down {
 					continue
 				}
 				if err := lint.Learn(o.Schema, o.Dialect, n, p.Text); err != nil {
-					return o, ship.Errorf(ship.Invalid, "", "%w", err)
+					return ship.Errorf(ship.Invalid, "", "%w", err)
 				}
 			}
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // lintFiles reads the files that are named.

@@ -115,7 +115,9 @@ func (s *Schema) learnTable(t *sqltext.Tree, name string, made bool) {
 		}
 	}
 	for i := range t.Parts {
-		s.learnAdd(table, &t.Parts[i], made)
+		p := t.Parts[i]
+		p.Constraint.NotValid = false // of a table without rows every constraint is valid
+		s.learnAdd(table, &p, made)
 	}
 }
 

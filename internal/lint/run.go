@@ -277,6 +277,7 @@ func (w *walk) op(o *Op) {
 			if h.Class == "" {
 				h.Class = rule.Class
 			}
+			h.Message += w.size(o, h)
 			o.Locks = append(o.Locks, h.Locks...)
 			o.reads = o.reads || o.alters() && (h.Work == Scan || h.Work == Rewrite)
 			w.add(o.Tree, o.Part, rule.ID, h)
@@ -291,6 +292,15 @@ func (w *walk) op(o *Op) {
 		w.schema.replaced(o.Part.To)
 	}
 	w.note(o)
+}
+
+// size says how many rows the work is about, where that is known.
+func (w *walk) size(o *Op, h Hit) string {
+	t := w.schema.Table(o.Table)
+	if h.Work == "" || t == nil || t.Rows < 0 || t.New {
+		return ""
+	}
+	return fmt.Sprintf(" There are about %d rows.", t.Rows)
 }
 
 func (w *walk) add(t *sqltext.Tree, p *sqltext.Part, rule string, h Hit) {

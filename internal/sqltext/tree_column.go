@@ -304,3 +304,9 @@ func (r *reader) columnList() []string {
 	}
 	return all
 }
+
+// TypeName gives a type, as PostgreSQL shows it, the name that a [ColumnDef]
+// has for it.
+func TypeName(shown string) string {
+	return finishType(strings.ToLower(strings.TrimSpace(shown)))
+}
