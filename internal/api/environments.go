@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/platform"
@@ -74,6 +76,9 @@ func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.Envir
 		}
 	}
 	st.State = state(st)
+	if w := st.Observed.Watch; w != nil && (w.Alert != "" || w.After != "" && !strings.Contains(st.Note, w.After)) {
+		st.Note = strings.TrimPrefix(st.Note+"; "+cmp.Or(w.Alert, w.After), "; ")
+	}
 	return st, nil
 }
 

@@ -11,6 +11,12 @@ import (
 // refusal says why the request may not be carried out at all, or nil.
 func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 	req := f.Request
+	if len(req.Environment.Stages) > 0 && !f.Can.Split {
+		return &ship.Refusal{
+			Kind: ship.Invalid, Reason: fmt.Sprintf("the platform of %s sends a share of the requests to no release", req.Environment.ID),
+			Hint: "take stages out of shiplock.yaml",
+		}
+	}
 	if f.Listing == nil {
 		return nil
 	}

@@ -73,6 +73,7 @@ type Capabilities struct {
 	Maintenance bool // a maintenance page can be shown
 	KeepOld     bool // the old slot can stay warm after the swap
 	Watch       bool // it guards a swap by itself
+	Split       bool // it goes to all requests in stages
 }
 
 // A Spec is a release in an environment: all that is needed to run it.

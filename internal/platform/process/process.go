@@ -32,5 +32,5 @@ func New(c Config, d plugin.Deps) (*Platform, error) {
 
 // Capabilities implements [platform.Platform]: a node can do everything.
 func (*Platform) Capabilities() platform.Capabilities {
-	return platform.Capabilities{Hold: true, Maintenance: true, KeepOld: true, Watch: true}
+	return platform.Capabilities{Hold: true, Maintenance: true, KeepOld: true, Watch: true, Split: true}
 }
