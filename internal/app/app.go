@@ -20,6 +20,7 @@ import (
 	"github.com/shiplock/shiplock/internal/api"
 	"github.com/shiplock/shiplock/internal/config"
 	"github.com/shiplock/shiplock/internal/deploy"
+	"github.com/shiplock/shiplock/internal/metrics"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/seal"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -34,6 +35,9 @@ type Options struct {
 	Binary  string                      // this program's path, to start the node with
 	Lookup  func(string) (string, bool) // resolves ${env:NAME}
 	Claim   time.Duration               // a deployer that is not heard of for so long may be replaced; 0 is the engine's default
+	// Metrics is an address of the loopback interface at which /metrics tells
+	// what the server measures, and /node/metrics what the node does; "" is none.
+	Metrics string
 	Log     *slog.Logger
 }
 
@@ -122,6 +126,13 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 	if err := a.node.ensure(ctx); err != nil {
 		return err
 	}
+	var shown net.Listener
+	if a.Metrics != "" {
+		var err error
+		if shown, err = metrics.Listen(ctx, a.Metrics); err != nil {
+			return err
+		}
+	}
 	l, err := listen(SocketPath(a.Dir))
 	if err != nil {
 		return err
@@ -130,6 +141,9 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 	g.Go(func() error { return a.node.Run(ctx) })
 	g.Go(func() error { return a.runs.Run(ctx) })
 	g.Go(func() error { return a.serve(ctx, l) })
+	if shown != nil {
+		g.Go(func() error { return metrics.Serve(ctx, shown, a.measured()) })
+	}
 	if err := a.takeUp(ctx); err != nil {
 		return err
 	}

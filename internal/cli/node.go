@@ -56,12 +56,23 @@ func (s *session) nodeCommand() *cobra.Command {
 			return json.NewEncoder(s.out).Encode(checked)
 		},
 	}
-	c.AddCommand(s.nodeRunCommand(), s.nodeStatusCommand(), s.nodeUpgradeCommand(), stop, worker, job, check)
+	measured := &cobra.Command{
+		Use: "metrics", Short: "Print what the node measures, in the form of Prometheus", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			text, err := s.nodeClient().Metrics(c.Context())
+			if err == nil {
+				_, err = s.out.Write(text)
+			}
+			return err
+		},
+	}
+	c.AddCommand(measured, s.nodeRunCommand(), s.nodeStatusCommand(), s.nodeUpgradeCommand(), stop, worker, job, check)
 	return c
 }
 
 func (s *session) nodeRunCommand() *cobra.Command {
 	var handover int
+	var metrics string
 	c := &cobra.Command{
 		Use: "run", Short: "Run the node in the foreground (the server does this by itself)", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -73,14 +84,18 @@ func (s *session) nodeRunCommand() *cobra.Command {
 			if s.quiet {
 				command = append(command, "--quiet")
 			}
+			if metrics != "" {
+				command = append(command, "--metrics", metrics)
+			}
 			return node.Run(c.Context(), node.Options{
 				Dir: o.NodeDir(), WorkerCommand: []string{o.Binary, "node", "worker"}, JobCommand: []string{o.Binary, "node", "job"},
 				BaseEnv: config.BaseEnviron(), Binary: o.Binary, Log: o.Log, Version: o.Version,
 				Command: command, CheckCommand: []string{o.Binary, "node", "check", "--data", s.data},
-				Environ: config.Inherited(), Handover: handover,
+				Environ: config.Inherited(), Handover: handover, Metrics: metrics,
 			})
 		},
 	}
+	c.Flags().StringVar(&metrics, "metrics", "", "loopback `address` at which /metrics can be read")
 	c.Flags().IntVar(&handover, "handover", 0, "`descriptor` of what another program left")
 	_ = c.Flags().MarkHidden("handover") // it exists
 	return c

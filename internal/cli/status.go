@@ -142,7 +142,8 @@ func ago(t time.Time) string {
 }
 
 func (s *session) upCommand() *cobra.Command {
-	return &cobra.Command{
+	var metrics string
+	c := &cobra.Command{
 		Use: "up", Short: "Run the server, and the node of this machine", Args: cobra.NoArgs,
 		Long: "Run the server in the foreground and keep the node of this machine running. The node, and what it\nserves, goes on when the server is stopped or killed.",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -150,9 +151,12 @@ func (s *session) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.Metrics = metrics
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return serve(ctx, o, func() { s.say("shiplock %s serves at %s", o.Version, socketOf(o)) })
 		},
 	}
+	c.Flags().StringVar(&metrics, "metrics", "", "loopback `address` at which /metrics and /node/metrics can be read")
+	return c
 }

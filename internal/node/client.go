@@ -65,6 +65,20 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return i, err
 }
 
+// Metrics returns what the node measures, in the text form of Prometheus.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://node/v1/node/metrics", nil)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	res, err := c.send(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(io.LimitReader(res.Body, 64<<20))
+}
+
 // Shutdown has the node end every instance and the proxy worker, and then
 // itself. It returns when the node has begun.
 func (c *Client) Shutdown(ctx context.Context) error {

@@ -43,6 +43,9 @@ type Options struct {
 	// Handover is the descriptor under which another program left this node to
 	// us; 0 is none. See [HandoverFlag].
 	Handover int
+	// Metrics is an address of the loopback interface at which /metrics tells
+	// what is measured; "" is none. The API tells it too.
+	Metrics string
 	// StopAll has everything the node runs end with it. Otherwise instances
 	// and the proxy worker go on, and the next node takes them back.
 	StopAll bool

@@ -76,6 +76,7 @@ func (n *node) keepHouse(ctx context.Context) {
 		}
 		n.limit(&n.proxies.output)
 		n.pruneWhatIsOld()
+		n.proxies.statuses(ctx) // so that little is lost of what a worker counted when it is killed
 		pause(ctx, housekeeping)
 	}
 }

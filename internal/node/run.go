@@ -115,6 +115,7 @@ func run(ctx context.Context, o Options, h *handover) (next *handover, program s
 	duties.Go(func() { n.proxies.run(working) })
 	duties.Go(func() { n.proxies.settle(ctx) })
 	duties.Go(func() { n.keepHouse(ctx) })
+	duties.Go(func() { n.showMetrics(ctx) })
 	if err := n.recover(ctx); err != nil {
 		n.Log.Error("not everything could be taken back", "error", err)
 	}

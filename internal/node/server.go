@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/metrics"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -54,6 +55,7 @@ func (n *node) routes() http.Handler {
 		return n.info(), nil
 	})
 	mux.HandleFunc("POST /v1/node/upgrade", n.upgradeRoute)
+	mux.Handle("GET /v1/node/metrics", metrics.Handler(n.measure, n.Log))
 	handle("POST /v1/node/shutdown", func(*http.Request) (any, error) { n.shutdown(); return nil, nil })
 	handle("GET /v1/artifacts/{digest}", func(r *http.Request) (any, error) { return n.releases.Has(r.PathValue("digest")), nil })
 	mux.HandleFunc("PUT /v1/artifacts/{digest}", n.upload)

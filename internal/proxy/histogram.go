@@ -97,3 +97,13 @@ func (h Histogram) Buckets() []analysis.Bucket {
 	}
 	return all
 }
+
+// Each calls f with the longest duration of every bucket that is not empty,
+// and how many it holds.
+func (h Histogram) Each(f func(upTo time.Duration, n int64)) {
+	for i, n := range h {
+		if n != 0 {
+			f(upperEdge(i), n)
+		}
+	}
+}

@@ -75,6 +75,29 @@ func (s *Store) Run(ctx context.Context, id string) (ship.Run, error) {
 	return r, err
 }
 
+// CountRuns returns how many runs of each environment have each status.
+func (s *Store) CountRuns(ctx context.Context) (map[ship.EnvironmentID]map[ship.Status]int64, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT app, env, status, count(*) FROM runs GROUP BY app, env, status`)
+	if err != nil {
+		return nil, fmt.Errorf("count runs: %w", err)
+	}
+	defer rows.Close()
+	all := map[ship.EnvironmentID]map[ship.Status]int64{}
+	for rows.Next() {
+		var id ship.EnvironmentID
+		var status ship.Status
+		var n int64
+		if err := rows.Scan(&id.App, &id.Name, &status, &n); err != nil {
+			return nil, fmt.Errorf("count runs: %w", err)
+		}
+		if all[id] == nil {
+			all[id] = map[ship.Status]int64{}
+		}
+		all[id][status] = n
+	}
+	return all, rows.Err()
+}
+
 // Runs returns the runs f selects, newest first.
 func (s *Store) Runs(ctx context.Context, f ship.RunFilter) ([]ship.Run, error) {
 	where, args := []string{"1 = 1"}, []any{}
