@@ -35,6 +35,9 @@ type Options struct {
 	Binary  string                      // this program's path, to start the node with
 	Lookup  func(string) (string, bool) // resolves ${env:NAME}
 	Claim   time.Duration               // a deployer that is not heard of for so long may be replaced; 0 is the engine's default
+	// NodeElsewhere tells that somebody else keeps the node running, as systemd
+	// does: it is waited for and never started.
+	NodeElsewhere bool
 	// Metrics is an address of the loopback interface at which /metrics tells
 	// what the server measures, and /node/metrics what the node does; "" is none.
 	Metrics string

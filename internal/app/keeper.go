@@ -33,7 +33,7 @@ func (k *keeper) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if k.answers(ctx) {
+		if k.NodeElsewhere || k.answers(ctx) {
 			continue
 		}
 		k.Log.WarnContext(ctx, "node is gone, starting it again")
@@ -47,6 +47,9 @@ func (k *keeper) Run(ctx context.Context) error {
 func (k *keeper) ensure(ctx context.Context) error {
 	if k.answers(ctx) {
 		return nil
+	}
+	if k.NodeElsewhere {
+		return k.await(ctx)
 	}
 	if err := os.MkdirAll(k.NodeDir(), 0o700); err != nil {
 		return fmt.Errorf("start node: %w", err)
@@ -79,6 +82,23 @@ func (k *keeper) ensure(ctx context.Context) error {
 		}
 		if time.Now().After(deadline) {
 			return ship.Errorf(ship.Unreachable, "cat "+path, "the node does not answer after 30 s")
+		}
+	}
+	return nil
+}
+
+// await waits for a node that somebody else starts.
+func (k *keeper) await(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); !k.answers(ctx); {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if time.Now().After(deadline) {
+			return ship.Errorf(ship.Unreachable, "systemctl status shiplock-node", "the node, which somebody else starts, does not answer after a minute")
 		}
 	}
 	return nil

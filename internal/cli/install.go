@@ -43,7 +43,7 @@ After=shiplock-node.service
 Wants=shiplock-node.service
 
 [Service]
-ExecStart={{.Binary}} up --data {{.Data}}
+ExecStart={{.Binary}} up --data {{.Data}} --node-elsewhere
 Restart=always
 RestartSec=1s
 KillMode=process

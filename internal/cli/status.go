@@ -143,6 +143,7 @@ func ago(t time.Time) string {
 
 func (s *session) upCommand() *cobra.Command {
 	var metrics string
+	var elsewhere bool
 	c := &cobra.Command{
 		Use: "up", Short: "Run the server, and the node of this machine", Args: cobra.NoArgs,
 		Long: "Run the server in the foreground and keep the node of this machine running. The node, and what it\nserves, goes on when the server is stopped or killed.",
@@ -151,12 +152,13 @@ func (s *session) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Metrics = metrics
+			o.Metrics, o.NodeElsewhere = metrics, elsewhere
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return serve(ctx, o, func() { s.say("shiplock %s serves at %s", o.Version, socketOf(o)) })
 		},
 	}
+	c.Flags().BoolVar(&elsewhere, "node-elsewhere", false, "never start the node: systemd, or somebody else, keeps it running")
 	c.Flags().StringVar(&metrics, "metrics", "", "loopback `address` at which /metrics and /node/metrics can be read")
 	return c
 }
