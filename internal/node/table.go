@@ -53,17 +53,24 @@ func tableOf(s *state, certify func(ship.Environment) (proxy.Certificate, error)
 }
 
 // routed is the slot whose settings say which requests are the environment's:
-// the active one, or the first that was ever started.
+// the active one, or the first that was ever started. Requests are held, and the
+// page is shown, also while everything is stopped, as for a restore.
 func (e *envState) routed() *slotState {
 	if s := e.slot(e.Active); s != nil && s.Started {
 		return s
 	}
+	closed := e.Mode.Mode != ship.Serving
+	var stopped *slotState
 	for _, slot := range []ship.Slot{ship.Blue, ship.Green} {
-		if s := e.Slots[slot]; s != nil && s.Started {
+		s := e.Slots[slot]
+		if s != nil && s.Started {
 			return s
 		}
+		if s != nil && s.Stopped && closed {
+			stopped = s
+		}
 	}
-	return nil
+	return stopped
 }
 
 // routes tells whether any request is anybody's.
