@@ -21,7 +21,7 @@ func (w *work) putBack(ctx context.Context, r io.Reader, served ship.Slot) (kept
 		return w.db.Restore(ctx, w.fence, r)
 	}
 	for _, slot := range []ship.Slot{served.Other(), served} {
-		if err := w.platform.Stop(ctx, w.fence, w.env(), slot); err != nil {
+		if err := w.insist(ctx, func() error { return w.platform.Stop(ctx, w.fence, w.env(), slot) }); err != nil {
 			return "", fmt.Errorf("stop %s for the restore: %w", slot, err)
 		}
 	}
@@ -51,7 +51,7 @@ func (w *work) startAgain(ctx context.Context, slot ship.Slot) error {
 	if spec.Vars, err = Variables(old.Settings, r); err != nil {
 		return err
 	}
-	if err := w.platform.Start(ctx, w.fence, spec, slot); err != nil {
+	if err := w.insist(ctx, func() error { return w.platform.Start(ctx, w.fence, spec, slot) }); err != nil {
 		return fmt.Errorf("start v%d again: %w", rel.Number, err)
 	}
 	targets, err := w.targetsIn(ctx, slot)

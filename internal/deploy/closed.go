@@ -102,10 +102,12 @@ func unmaintenance(ctx context.Context, w *work) (string, any, error) {
 }
 
 func (w *work) reopen(ctx context.Context, text string) (string, any, error) {
-	if err := w.platform.StartWorkers(ctx, w.fence, w.env()); err != nil {
-		return "", nil, err
-	}
-	return text, nil, w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Serving})
+	return text, nil, w.insist(ctx, func() error {
+		if err := w.platform.StartWorkers(ctx, w.fence, w.env()); err != nil {
+			return err
+		}
+		return w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Serving})
+	})
 }
 
 func open(ctx context.Context, w *work) (string, any, error) {
@@ -113,7 +115,10 @@ func open(ctx context.Context, w *work) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Serving}); err != nil {
+	err = w.insist(ctx, func() error {
+		return w.platform.SetMode(ctx, w.fence, w.env(), platform.ModeChange{Mode: ship.Serving})
+	})
+	if err != nil {
 		return "", nil, err
 	}
 	return fmt.Sprintf("open; %d requests had waited", obs.Waiting), nil, nil

@@ -20,6 +20,9 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 	if !p.Revert {
 		return w.keepMigrations()
 	}
+	if err := w.awaitDatabase(ctx); err != nil {
+		return "", nil, err
+	}
 	m, end, err := w.beginMigration(ctx)
 	if err != nil {
 		return "", nil, err
@@ -33,6 +36,23 @@ func undoMigrate(ctx context.Context, w *work) (string, any, error) {
 		return "", m.found, err
 	}
 	return "taken down: " + listed(m.found.Reverted), m.found, nil
+}
+
+// awaitDatabase waits for a database that is away: without it nothing can be
+// taken back, and nobody else is to be asked for what comes back by itself.
+func (w *work) awaitDatabase(ctx context.Context) error {
+	for said := false; ; said = true {
+		err := w.db.Ping(ctx)
+		if ship.KindOf(err) != ship.Unreachable {
+			return nil // what else is wrong is found by whoever needs it
+		}
+		if !said {
+			w.progress(ctx)("waiting for the database: " + err.Error())
+		}
+		if sleep(ctx, 2*pollEvery) != nil {
+			return err
+		}
+	}
 }
 
 // keepMigrations leaves what was completed, which the old release can live

@@ -103,3 +103,22 @@ func (p *patient) StopWorkers(ctx context.Context, f ship.Fence, env ship.Enviro
 func (p *patient) StartWorkers(ctx context.Context, f ship.Fence, env ship.EnvironmentID) error {
 	return p.wait(ctx, func() error { return p.Platform.StartWorkers(ctx, f, env) })
 }
+
+// insistFor bounds how long the way back is tried again.
+const insistFor = time.Minute
+
+// insist tries again what leads back to a state that serves, as long as the
+// platform has a fault of its own, such as a full disk, rather than a reason.
+func (w *work) insist(ctx context.Context, act func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, insistFor)
+	defer cancel()
+	for {
+		err := act()
+		if kind := ship.KindOf(err); err == nil || kind != ship.Internal && kind != ship.Unreachable {
+			return err
+		}
+		if sleep(ctx, 2*pollEvery) != nil {
+			return err
+		}
+	}
+}

@@ -242,7 +242,9 @@ func unshift(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, ship.Errorf(ship.Failed, "shiplock rollback "+w.env().Name, "the old release no longer runs")
 	}
 	env := w.run.Request.Environment
-	err = w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot.Other(), Drain: env.Drain, LongLivedDrain: env.LongLivedDrain})
+	err = w.insist(ctx, func() error {
+		return w.platform.Shift(ctx, w.fence, w.env(), platform.Shift{To: slot.Other(), Drain: env.Drain, LongLivedDrain: env.LongLivedDrain})
+	})
 	if ship.KindOf(err) == ship.RolledBack {
 		err = nil // the platform's guard was quicker
 	}
