@@ -9,7 +9,7 @@ PARALLEL ?= 2
 TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help build fmt check format-check vet arch setup test lint vuln bench demo update
+.PHONY: help build fmt check format-check vet arch setup test lint vuln matrix bench demo update
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ vuln: ## known vulnerabilities in what is linked; needs the network
 	@$(TOOL) govulncheck ./... || echo "govulncheck did not succeed: read above whether it found something or could not reach its database"
 
 BENCHES ?= proxy connections swap deploy verdict
+matrix: ## every fault at every moment of every step, most of an hour; writes docs/crash-matrix.md
+	SHIPLOCK_MATRIX=all go test ./e2e -run 'TestCrashMatrix$$' -count=1 -v -timeout 90m
+
 bench: ## every benchmark beside its peers, into bench/results and docs/benchmarks.md
 	@for b in $(BENCHES); do echo "== bench/$$b"; go run ./bench/$$b -keep bench/results || exit 1; done
 	go run ./bench/page

@@ -133,7 +133,8 @@ INSERT INTO marks (migration, counted)
 
 -- +goose Down
 %s
-`, phase, up, max(1, y.pace.rows), y.releases, down), 0o644)
+DELETE FROM marks WHERE migration = %d;
+`, phase, up, max(1, y.pace.rows), y.releases, down, y.releases), 0o644)
 }
 
 // change replaces text in a file of the tree.

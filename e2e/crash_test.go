@@ -31,7 +31,7 @@ var victims = []victim{
 // stepsOf deploys once and returns what there is to be hit.
 func stepsOf(t *testing.T, y *yard, args ...string) []string {
 	t.Helper()
-	e := y.live(append([]string{"deploy", "production"}, args...)...).end()
+	e := y.live(append([]string{"deploy", "production", "--wait=watched"}, args...)...).end()
 	e.expect(t, 0, "", ship.SchemaChanged, y.releases)
 	return e.steps()
 }
@@ -80,7 +80,7 @@ func (y *yard) hitBreaking(step string, v victim, u *users, route string) {
 
 func (y *yard) hitRun(step string, v victim, u *users, args ...string) {
 	y.t.Helper()
-	l := y.live(append([]string{"deploy", "production"}, args...)...)
+	l := y.live(append([]string{"deploy", "production", "--wait=watched"}, args...)...)
 	if !l.started(step) {
 		e := l.end()
 		y.t.Fatalf("%s: the step did not begin: %s", step, e.text)
@@ -110,7 +110,7 @@ func TestKillInTheStepsOfAnInterruption(t *testing.T) {
 				y.next()
 				ordinary := stepsOf(t, y)
 				y.next()
-				y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 2)
+				y.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, 2)
 				u := y.users(20)
 				y.breaking()
 				steps := stepsOf(t, y, "--accept", route)
@@ -125,7 +125,7 @@ func TestKillInTheStepsOfAnInterruption(t *testing.T) {
 					}
 					// What is taken away next has to be there.
 					y.next()
-					y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, y.releases)
+					y.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, y.releases)
 					y.hitBreaking(step, v, u, route)
 				}
 				if route == "maintenance" {
@@ -161,7 +161,7 @@ func (y *yard) cut(step string, instances bool) {
 	y.t.Helper()
 	before := y.status().Release.Number
 	y.next()
-	l := y.live("deploy", "production")
+	l := y.live("deploy", "production", "--wait=watched")
 	if !l.started(step) {
 		y.t.Fatalf("%s: the step did not begin: %s", step, l.end().text)
 	}
@@ -232,7 +232,7 @@ func TestKillWhileARunFails(t *testing.T) {
 			y.next()
 			c.ruin(y)
 			for _, at := range []string{ship.EventStarted, ship.EventFailed, ship.EventUndone, ship.EventFinal} {
-				l := y.live("deploy", "production")
+				l := y.live("deploy", "production", "--wait=watched")
 				reached := l.await(func(e ship.Event) bool { return e.Type == at && (e.Step == c.step || at != ship.EventStarted) })
 				if reached {
 					y.w.killServer()
@@ -252,7 +252,7 @@ func TestKillWhileARunFails(t *testing.T) {
 				y.serves(1)
 			}
 			c.mend(y)
-			y.do("deploy", "production").expectPassed(t)
+			y.do("deploy", "production", "--wait=watched").expectPassed(t)
 			y.serves(2)
 			y.appliedOnce(2)
 			u.allow("500")

@@ -27,7 +27,7 @@ var beforeMigrated = []string{plan.Preflight, plan.Prepare, plan.Inspect, plan.G
 func expected(c cell) []string {
 	const passed = "passed"
 	failed := string(ship.Failed)
-	after := slices.Contains(afterShift, c.kind()) || c.kind() == plan.Shift && c.moment > "after-a" && c.moment != "after-intent"
+	after := slices.Contains(afterShift, c.kind()) || c.kind() == plan.Shift && (c.moment == "after-act" || c.moment == "after-done")
 	switch c.fault.name {
 	case "disk full", "fsync error":
 		if !after {

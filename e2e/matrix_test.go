@@ -62,7 +62,7 @@ func TestCrashMatrix(t *testing.T) {
 	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
 	var done []*attempt
 	whole := true // nothing was left out by -run
-	for _, route := range []string{"", "hold", "maintenance"} {
+	for _, route := range []string{"", "hold", "maintenance", "down"} {
 		for _, group := range groups(all) {
 			ran := false
 			t.Run(strings.TrimSpace(route+" "+group.name), func(t *testing.T) {
@@ -119,13 +119,17 @@ func runGroup(t *testing.T, route string, g group) []*attempt {
 	y := newYard(t, w, quick)
 	y.write("migrations/00101_gauge.sql", "-- +goose Up\nCREATE TABLE gauge (g1 TEXT);\n\n-- +goose Down\nDROP TABLE gauge;\n", 0o644)
 	y.next()
-	y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	y.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, 1)
 	y.nextOn(route)
-	steps := stepsOf(t, y, accept(route)...)
+	e := y.live(y.verb(route)...).end()
+	if e.Status != ship.Passed {
+		t.Fatalf("undisturbed: %s", e.Reason)
+	}
+	steps := e.steps()
 	u := y.users(20)
 	var done []*attempt
 	for i, step := range steps {
-		if kind, _, _ := strings.Cut(step, " "); route != "" && kind != plan.Hold && kind != plan.Maintenance && kind != plan.Migrate && kind != plan.Shift && kind != plan.Open {
+		if kind, _, _ := strings.Cut(step, " "); !slices.Contains(special[route], kind) && route != "" {
 			continue // as in the ordinary route
 		}
 		for j, m := range moments {
@@ -133,7 +137,7 @@ func runGroup(t *testing.T, route string, g group) []*attempt {
 				if !g.pick(i, j, k) {
 					continue
 				}
-				a := &attempt{y: y, u: u, cell: cell{route, step, m, f}, before: y.status().Release.Number}
+				a := &attempt{y: y, u: u, cell: cell{route, step, m, f}}
 				a.carryOut()
 				done = append(done, a)
 				t.Logf("%s%s: %s after %s, %d requests under way lost", prefix(route), a.cell, a.end, a.took.Round(100*time.Millisecond), a.lost)
@@ -143,10 +147,20 @@ func runGroup(t *testing.T, route string, g group) []*attempt {
 			}
 		}
 	}
+	if route == "down" {
+		y.do("deploy", "production", "--wait=watched").expectPassed(t)
+	}
 	s := u.stop()
 	y.takenOnce(s.Posts)
-	y.appliedOnceIn(route)
+	y.appliedOnce(y.releases)
 	return done
+}
+
+// special are the steps in which a route is other than the ordinary one.
+var special = map[string][]string{
+	"hold":        {plan.Hold, plan.Migrate, plan.Shift, plan.Open},
+	"maintenance": {plan.Maintenance, plan.Migrate, plan.Shift, plan.Open},
+	"down":        {plan.Down},
 }
 
 func prefix(route string) string {
@@ -156,22 +170,30 @@ func prefix(route string) string {
 	return route + ": "
 }
 
-func accept(route string) []string {
-	if route == "" {
-		return nil
+// verb is the command that is disturbed.
+func (y *yard) verb(route string) []string {
+	switch route {
+	case "":
+		return []string{"deploy", "production", "--wait=watched"}
+	case "down":
+		return []string{"migrate", "down", "production", fmt.Sprintf("%05d_mark", 1000+y.releases), "--yes"}
 	}
-	return []string{"--accept", route}
+	return []string{"deploy", "production", "--wait=watched", "--accept", route}
 }
 
-// nextOn writes the tree of a release that needs the route.
+// nextOn writes the tree of a release that needs the route. To take a migration
+// back it has to be there, and the release that serves must not need it.
 func (y *yard) nextOn(route string) {
+	y.t.Helper()
 	y.next()
-	if route != "" {
+	switch route {
+	case "hold", "maintenance":
 		y.migration("contract", fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases-1, y.releases), fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases, y.releases-1))
+	case "down":
+		y.do("deploy", "production", "--wait=watched").expectPassed(y.t)
+		y.do("rollback", "production", "--yes").expectPassed(y.t)
 	}
 }
-
-func (y *yard) appliedOnceIn(string) { y.appliedOnce(y.releases) }
 
 // carryOut deploys the next release, has the fault happen, and judges what
 // became of it. A release that did not pass is deployed again undisturbed: what
@@ -179,6 +201,7 @@ func (y *yard) appliedOnceIn(string) { y.appliedOnce(y.releases) }
 func (a *attempt) carryOut() {
 	w := a.y.w
 	a.y.nextOn(a.cell.route)
+	a.before = a.y.status().Release.Number
 	point := a.cell.step + " " + a.cell.moment
 	action := "pause"
 	if a.cell.fault.kills {
@@ -186,7 +209,7 @@ func (a *attempt) carryOut() {
 	}
 	w.arm(point, action)
 	begun := time.Now()
-	a.live = a.y.live(append([]string{"deploy", "production"}, accept(a.cell.route)...)...)
+	a.live = a.y.live(a.y.verb(a.cell.route)...)
 	w.eventually(time.Minute, point+" is reached", func() error {
 		if w.has(point+".hit") || a.live.over() {
 			return nil
@@ -207,11 +230,11 @@ func (a *attempt) carryOut() {
 	a.took = time.Since(begun)
 	a.judge(e)
 	if a.end != "passed" {
-		again := a.y.do(append([]string{"deploy", "production"}, accept(a.cell.route)...)...)
+		again := a.y.do(a.y.verb(a.cell.route)...)
 		if again.Status != ship.Passed {
 			a.complain("the next deployment of the same release: exit code %d, %s: %s", again.code, again.Status, again.Reason)
 		}
-		a.y.serves(a.y.releases)
+		a.y.serves(a.passedServes())
 	}
 	a.traffic()
 }
@@ -256,4 +279,12 @@ func (a *attempt) nodeState() (s struct {
 		a.complain("the node's state: %v", err)
 	}
 	return s
+}
+
+// passedServes is the release that serves when the run passed.
+func (a *attempt) passedServes() int {
+	if a.cell.route == "down" {
+		return a.before
+	}
+	return a.y.releases
 }
