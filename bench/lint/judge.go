@@ -22,7 +22,7 @@ func judge(all []*measured, version int) error {
 	}
 	for _, m := range all {
 		o := lint.Options{Dialect: sqltext.Postgres, Version: version, Schema: lint.NewSchema()}
-		if err := lint.Learn(o.Schema, o.Dialect, "base.sql", base); err != nil {
+		if err := lint.Learn(o.Schema, o.Dialect, "base.sql", read("base.sql")); err != nil {
 			return err
 		}
 		m.says.locks = map[string]string{}

@@ -7,7 +7,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,11 +17,17 @@ import (
 	"strings"
 )
 
-//go:embed base.sql
-var base string
+//go:embed base.sql cases.txt
+var files embed.FS
 
-//go:embed cases.txt
-var cases string
+// read returns a file that is part of the program.
+func read(name string) string {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it was there when the program was built
+	}
+	return string(data)
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -67,7 +73,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 // list returns the cases, a statement each.
 func list() []string {
 	var all []string
-	for line := range strings.Lines(cases) {
+	for line := range strings.Lines(read("cases.txt")) {
 		if line = strings.TrimSpace(line); line != "" {
 			all = append(all, line)
 		}

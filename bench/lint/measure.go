@@ -91,7 +91,7 @@ func fillBase(ctx context.Context, url string) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, base); err != nil {
+	if _, err := conn.Exec(ctx, read("base.sql")); err != nil {
 		return fmt.Errorf("fill the base: %w", err)
 	}
 	_, err = conn.Exec(ctx, "ANALYZE")

@@ -14,12 +14,9 @@ import (
 type Options struct {
 	Dialect sqltext.Dialect
 	Version int     // see [ParseVersion]; 0 is the oldest that is still supported
-	Schema  *Schema // what is known of the database; nil is nothing
+	Schema  *Schema // what is known of the database, and is added to; nil is nothing
 	Alone   bool    // the files are not run by shiplock, which sets time-outs and resumes
 	Ignore  []Ignore
-	// Opaque adds findings for what the text does not show: code, and rows.
-	// The class of a migration needs them.
-	Opaque bool
 }
 
 // A File is one part of a migration to lint.
