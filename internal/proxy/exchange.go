@@ -162,8 +162,9 @@ func (ex *exchange) count(broke bool) {
 		}
 		ex.clock.settle()
 	}
-	flow.Add(1)
+	// In this order, so that what a baseline has among the flow it has among the endings.
 	ex.to.endings[rank(ex.protocol())].count(flow == &ex.env.flow.cut, whole)
+	flow.Add(1)
 }
 
 // failed counts the exchange as an error of t, without a whole answer.

@@ -41,12 +41,13 @@ type baseline struct {
 
 // baseline notes what was counted up to now; env is nil when it left the table.
 func (g *generation) baseline(env *environment) baseline {
-	b := baseline{endings: g.ended(), inside: g.requests.inside.Load()}
+	b := baseline{inside: g.requests.inside.Load()}
 	if env != nil {
 		g.flow = env.flow
 		b.admitted, b.finished = env.flow.admitted.Load(), env.flow.finished.Load()
 		b.lost, b.givenUp = env.flow.lost.Load(), env.flow.givenUp.Load()
 	}
+	b.endings = g.ended() // after the flow, see [exchange.count]
 	return b
 }
 
