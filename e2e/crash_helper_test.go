@@ -238,10 +238,12 @@ func (y *yard) gatesOnce(n int) {
 
 // serves fails the test unless exactly the given release serves: the node's
 // state, its instances and a few new connections all say so.
-func (y *yard) serves(version int) {
-	y.t.Helper()
-	y.w.eventually(time.Minute, "every instance of the active slot runs", func() error {
-		st := y.status()
+func (y *yard) serves(version int) { y.t.Helper(); y.project.serves("/products", version) }
+
+func (p *project) serves(path string, version int) {
+	p.w.t.Helper()
+	p.w.eventually(time.Minute, "every instance of the active slot runs", func() error {
+		st := p.status()
 		active := st.Observed.Slots[st.Observed.Active]
 		if st.Observed.Active == "" || len(active.Instances) == 0 {
 			return fmt.Errorf("active slot %q has %d instances", st.Observed.Active, len(active.Instances))
@@ -257,8 +259,8 @@ func (y *yard) serves(version int) {
 		return nil
 	})
 	for range 3 {
-		if code, header, body := y.get("/products"); code != http.StatusOK || header.Get("X-Shop-Version") != fmt.Sprint(version) {
-			y.t.Errorf("version %q answers %d, want version %d: %s", header.Get("X-Shop-Version"), code, version, body)
+		if code, header, body := p.get(path); code != http.StatusOK || header.Get("X-Shop-Version") != fmt.Sprint(version) {
+			p.w.t.Errorf("version %q answers %d, want version %d: %s", header.Get("X-Shop-Version"), code, version, body)
 		}
 	}
 }

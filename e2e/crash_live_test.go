@@ -191,11 +191,17 @@ type users struct {
 
 func (y *yard) users(rate float64) *users {
 	y.t.Helper()
-	u := &users{t: y.t, done: make(chan load.Snapshot, 1)}
+	return y.project.users(rate, load.Request{Path: "/products", Weight: 3}, load.Request{Path: "/"},
+		load.Request{Method: http.MethodPost, Path: "/orders", Body: `{"key":"$ID","product":1}`})
+}
+
+// users begins a load of the given requests.
+func (p *project) users(rate float64, requests ...load.Request) *users {
+	p.w.t.Helper()
+	u := &users{t: p.w.t, done: make(chan load.Snapshot, 1)}
 	var err error
 	u.load, err = load.New(load.Options{
-		URL: y.url(), Rate: rate, Workers: 200, Timeout: 60 * time.Second,
-		Requests: []load.Request{{Path: "/products", Weight: 3}, {Path: "/"}, {Method: http.MethodPost, Path: "/orders", Body: `{"key":"$ID","product":1}`}},
+		URL: p.url(), Rate: rate, Workers: 200, Timeout: 60 * time.Second, Requests: requests,
 		Done: func(a load.Answer) {
 			if a.Class != "" {
 				u.mu.Lock()
@@ -205,12 +211,12 @@ func (y *yard) users(rate float64) *users {
 		},
 	})
 	if err != nil {
-		y.t.Fatal(err)
+		p.w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	u.cancel = cancel
 	go func() { u.done <- u.load.Run(ctx) }()
-	y.t.Cleanup(func() { cancel() })
+	p.w.t.Cleanup(func() { cancel() })
 	return u
 }
 
@@ -265,15 +271,17 @@ func (u *users) stop() load.Snapshot {
 
 // takenOnce fails the test unless every accepted order is there, and nobody on
 // the way sent one twice.
-func (y *yard) takenOnce(posts int64) {
-	y.t.Helper()
-	_, _, body := y.get("/orders")
+func (y *yard) takenOnce(posts int64) { y.t.Helper(); y.project.takenOnce("/orders", posts) }
+
+func (p *project) takenOnce(path string, posts int64) {
+	p.w.t.Helper()
+	_, _, body := p.get(path)
 	var n struct{ Orders, Attempts int64 }
 	if err := json.Unmarshal([]byte(body), &n); err != nil {
-		y.t.Fatalf("%v: %s", err, body)
+		p.w.t.Fatalf("%v: %s", err, body)
 	}
 	if n.Orders < posts || n.Attempts != n.Orders {
-		y.t.Errorf("%d orders, %d attempts, %d accepted: want all of them, each sent once", n.Orders, n.Attempts, posts)
+		p.w.t.Errorf("%d orders, %d attempts, %d accepted: want all of them, each sent once", n.Orders, n.Attempts, posts)
 	}
 }
 

@@ -28,7 +28,10 @@ var faultyBinary = sync.OnceValues(func() (string, error) {
 
 // newFaultyWorld is a machine whose program stops where a test says, and whose
 // data lies on a small disk of its own.
-func newFaultyWorld(t *testing.T) *world {
+func newFaultyWorld(t *testing.T) *world { t.Helper(); return faultyWorld(t, smallDisk) }
+
+// faultyWorld is a machine whose program stops where a test says.
+func faultyWorld(t *testing.T, disk func(*testing.T, string)) *world {
 	t.Helper()
 	built, err := faultyBinary()
 	if err != nil {
@@ -43,7 +46,9 @@ func newFaultyWorld(t *testing.T) *world {
 	if err := errors.Join(os.Link(built, w.binary), os.Mkdir(w.points(), 0o700), os.Mkdir(w.data, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	smallDisk(t, w.data)
+	if disk != nil {
+		disk(t, w.data)
+	}
 	t.Cleanup(w.stop)
 	w.up()
 	return w

@@ -92,30 +92,36 @@ func (a *attempt) judge(e ended) {
 
 // journal complains of steps without an end.
 func (a *attempt) journal(e ended) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(a.y.w.data, "server", "shiplock.db")+"?mode=ro&_pragma=busy_timeout(10000)")
+	a.problems = append(a.problems, a.y.w.journal(e, a.end == "passed")...)
+}
+
+// journal says which steps of a run have no end in the journal.
+func (w *world) journal(e ended, passed bool) (problems []string) {
+	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, "server", "shiplock.db")+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
-		a.y.t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	defer db.Close()
 	var text string
 	if err := db.QueryRow("SELECT plan FROM runs WHERE id = ?", e.Run).Scan(&text); err != nil {
-		a.complain("the plan of run %q: %v", e.Run, err)
-		return
+		complain("the plan of run %q: %v", e.Run, err)
+		return problems
 	}
 	var p ship.Plan
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		a.complain("the plan of %s: %v", e.Run, err)
+		complain("the plan of %s: %v", e.Run, err)
 	}
 	rows, err := db.Query("SELECT name, state FROM steps WHERE run = ? AND seq BETWEEN 0 AND ? ORDER BY seq", e.Run, len(p.Steps)-1)
 	if err != nil {
-		a.y.t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	defer rows.Close()
 	n, failed := 0, 0
 	for ; rows.Next(); n++ {
 		var name, state string
 		if err := rows.Scan(&name, &state); err != nil {
-			a.y.t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		switch ship.StepState(state) {
 		case ship.StepDone:
@@ -123,15 +129,16 @@ func (a *attempt) journal(e ended) {
 			failed++
 		case ship.StepUndone:
 		default:
-			a.complain("step %s is %s in the journal", name, state)
+			complain("step %s is %s in the journal", name, state)
 		}
-		if a.end == "passed" && ship.StepState(state) != ship.StepDone {
-			a.complain("step %s is %s in the journal of a run that passed", name, state)
+		if passed && ship.StepState(state) != ship.StepDone {
+			complain("step %s is %s in the journal of a run that passed", name, state)
 		}
 	}
-	if a.end == "passed" && n != len(p.Steps) || failed > 1 {
-		a.complain("%d of %d steps are in the journal, %d failed", n, len(p.Steps), failed)
+	if passed && n != len(p.Steps) || failed > 1 {
+		complain("%d of %d steps are in the journal, %d failed", n, len(p.Steps), failed)
 	}
+	return problems
 }
 
 // target complains of migrations that are applied twice, or half, or not.

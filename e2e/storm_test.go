@@ -74,7 +74,7 @@ func TestStorm(t *testing.T) {
 	w := newWorld(t)
 	y := newYard(t, w, pace{delay: stormDelay, pause: "0.05", watch: "500ms"})
 	y.next()
-	y.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	y.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, 1)
 	u := y.users(stormRate)
 	killed := map[string]int{}
 	for range stormRuns {
@@ -99,18 +99,18 @@ func TestStorm(t *testing.T) {
 func (y *yard) stormyRun(all []strike, u *users) {
 	y.t.Helper()
 	known := len(y.history())
-	l := y.live("deploy", "production")
+	l := y.live("deploy", "production", "--wait=watched")
 	for _, s := range all {
 		y.strike(s, u)
 		if l.over() && len(y.history()) == known {
 			l.end()
-			l = y.live("deploy", "production")
+			l = y.live("deploy", "production", "--wait=watched")
 		}
 	}
 	e := l.end()
 	runs := y.settled()
 	if len(runs) == known {
-		e = y.live("deploy", "production").end()
+		e = y.live("deploy", "production", "--wait=watched").end()
 		runs = y.settled()
 	}
 	if len(runs) != known+1 {
@@ -123,11 +123,11 @@ func (y *yard) stormyRun(all []strike, u *users) {
 }
 
 // settled waits until no run is open and returns all, newest first.
-func (y *yard) settled() []ship.Run {
-	y.t.Helper()
+func (p *project) settled() []ship.Run {
+	p.w.t.Helper()
 	var all []ship.Run
-	y.w.eventually(2*time.Minute, "every run ends", func() error {
-		all = y.history()
+	p.w.eventually(2*time.Minute, "every run ends", func() error {
+		all = p.history()
 		for _, r := range all {
 			if !r.Status.Ended() {
 				return fmt.Errorf("run %s is %s", r.ID, r.Status)
@@ -139,11 +139,11 @@ func (y *yard) settled() []ship.Run {
 }
 
 // history asks for all runs until a server answers.
-func (y *yard) history() []ship.Run {
-	y.t.Helper()
+func (p *project) history() []ship.Run {
+	p.w.t.Helper()
 	var all []ship.Run
-	y.w.eventually(time.Minute, "the history can be read", func() error {
-		out, code := y.w.run("history", "--data", y.w.data, "-f", y.dir+"/shiplock.yaml", "--limit", "1000", "-o", "json")
+	p.w.eventually(time.Minute, "the history can be read", func() error {
+		out, code := p.w.run("history", "--data", p.w.data, "-f", p.dir+"/shiplock.yaml", "--limit", "1000", "-o", "json")
 		if code != 0 {
 			return fmt.Errorf("exit code %d: %s", code, out)
 		}
