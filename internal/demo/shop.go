@@ -33,7 +33,7 @@ const (
 	errorEvery = 20
 	slowEvery  = 5
 	slowness   = 3 * time.Second
-	shopGrace  = 5 * time.Second
+	shopGrace  = 8 * time.Second // Shutdown waits 5 s for a connection that has not asked anything yet
 )
 
 // ShopOptions are the settings of the sample shop.
