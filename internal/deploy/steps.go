@@ -47,3 +47,9 @@ var steps = map[string]stepKind{
 
 // Kinds returns every kind of step there is, in alphabetical order.
 func Kinds() []string { return slices.Sorted(maps.Keys(steps)) }
+
+// Undoable returns the kinds of steps whose effect can be taken back, in
+// alphabetical order.
+func Undoable() []string {
+	return slices.DeleteFunc(Kinds(), func(kind string) bool { return steps[kind].undo == nil })
+}

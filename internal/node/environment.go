@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,6 +105,16 @@ func (e *environment) raise() {
 func (e *environment) now() *envState { return e.n.state.env(e.id) }
 
 func (e *environment) change(edit func(*envState) error) error { return e.n.state.change(e.id, edit) }
+
+// insist is [stateFile.insist], which complains of what is owed to the disk.
+func (e *environment) insist(edit func(*envState) error) error {
+	err := e.n.state.insist(e.id, edit)
+	if errors.Is(err, errOwed) {
+		e.complain("a change is in force and could not be recorded", err)
+		return nil
+	}
+	return err
+}
 
 // lockSlot takes the slot's lock.
 func (e *environment) lockSlot(ctx context.Context, s ship.Slot) (func(), error) {

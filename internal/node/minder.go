@@ -127,7 +127,7 @@ func (e *environment) letGo(ctx context.Context, held modeState) error {
 		return err
 	}
 	defer unlock()
-	err = e.change(func(s *envState) error {
+	err = e.insist(func(s *envState) error {
 		if s.Mode.Mode != held.Mode || !s.Mode.Until.Equal(held.Until) {
 			return errUnchanged
 		}

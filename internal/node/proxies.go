@@ -280,10 +280,13 @@ func (p *proxies) give(ctx context.Context, w *proxy.Control) error {
 }
 
 // settle applies what was recorded and, for whatever reason, could not be put
-// in force at once.
+// in force at once, and records what is in force and could not be recorded.
 func (p *proxies) settle(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, settleEvery)
+		if err := p.state.pay(); err != nil {
+			p.log.Error("what is in force is not recorded", "error", err)
+		}
 		if p.applied.Load() >= p.state.read().Revision {
 			continue
 		}

@@ -13,12 +13,15 @@ import (
 )
 
 // wanted are the addresses that a release listens at which runs or is about
-// to. That of an old slot is among them: traffic may be given back to it.
+// to. That of an old slot is among them, because traffic may be given back to
+// it, and so are those at which a page is shown or requests wait although
+// everything is stopped.
 func (p *proxies) wanted() map[string]bool {
 	all := map[string]bool{}
 	for _, e := range p.state.read().Environments {
+		routed := e.routed()
 		for _, s := range e.Slots {
-			if !s.Started {
+			if !s.Started && s != routed {
 				continue
 			}
 			for _, name := range s.Spec.Environment.Route.Listen {

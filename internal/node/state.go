@@ -185,6 +185,7 @@ type stateFile struct {
 	path string
 	mu   sync.Mutex
 	now  *state
+	owed bool // what is in force has not reached the disk
 }
 
 func loadState(path string) (*stateFile, error) {
@@ -226,23 +227,74 @@ func (f *stateFile) env(id ship.EnvironmentID) *envState { return f.read().Envir
 func (f *stateFile) change(id ship.EnvironmentID, edit func(*envState) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next := &state{Version: stateVersion, Revision: f.now.Revision + 1, Environments: maps.Clone(f.now.Environments)}
-	e, err := copyEnv(next.Environments[id.String()], id)
+	next, err := f.edited(id, edit)
 	if err != nil {
 		return err
 	}
-	if err := edit(e); err != nil {
+	if err := f.write(next); err != nil {
 		return err
 	}
+	f.now = next
+	return nil
+}
+
+// errOwed says that a change is in force although it was not written.
+var errOwed = errors.New("in force, and not recorded yet")
+
+// insist is change for what cannot wait for a disk: people would wait with it.
+// A change that cannot be written is in force all the same and owed to the
+// disk; a node that is killed before [stateFile.pay] comes to the same change
+// again by itself.
+func (f *stateFile) insist(id ship.EnvironmentID, edit func(*envState) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next, err := f.edited(id, edit)
+	if err != nil {
+		return err
+	}
+	err = f.write(next)
+	f.now = next
+	if err != nil {
+		f.owed = true
+		return fmt.Errorf("%w: %w", errOwed, err)
+	}
+	return nil
+}
+
+// pay writes what is owed to the disk.
+func (f *stateFile) pay() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.owed {
+		return nil
+	}
+	return f.write(f.now)
+}
+
+// edited returns the state with an environment changed; mu is held.
+func (f *stateFile) edited(id ship.EnvironmentID, edit func(*envState) error) (*state, error) {
+	next := &state{Version: stateVersion, Revision: f.now.Revision + 1, Environments: maps.Clone(f.now.Environments)}
+	e, err := copyEnv(next.Environments[id.String()], id)
+	if err != nil {
+		return nil, err
+	}
+	if err := edit(e); err != nil {
+		return nil, err
+	}
 	next.Environments[id.String()] = e
-	data, err := json.MarshalIndent(next, "", " ")
+	return next, nil
+}
+
+// write has a state reach the disk, and with it whatever was owed; mu is held.
+func (f *stateFile) write(s *state) error {
+	data, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
 	if err := atomicfile.Write(f.path, data, 0o600); err != nil {
 		return fmt.Errorf("record state: %w", err)
 	}
-	f.now = next
+	f.owed = false
 	return nil
 }
 

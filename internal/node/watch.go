@@ -237,7 +237,7 @@ func (e *environment) conclude(ctx context.Context, w watchState, j analysis.Jud
 		return err
 	}
 	defer unlock()
-	err = e.change(func(s *envState) error {
+	err = e.insist(func(s *envState) error {
 		if !s.Watch.waits() || !s.Watch.Began.Equal(w.Began) {
 			return errUnchanged
 		}
