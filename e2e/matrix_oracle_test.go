@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -40,7 +39,7 @@ func (a *attempt) traffic() {
 	a.u.mu.Unlock()
 	for _, l := range lost {
 		switch {
-		case a.cell.route == "maintenance" && l.Class == "503":
+		case a.cell.way() == "maintenance" && l.Class == "503":
 		case slices.ContainsFunc(a.u.excuses, func(e excuse) bool { return e.covers(l) }):
 			a.lost++
 		default:
@@ -71,9 +70,9 @@ func (a *attempt) judge(e ended) {
 	if allowed := expected(a.cell); !slices.Contains(allowed, a.end) {
 		a.complain("ended %s, expected %s: %s\n%s", a.end, strings.Join(allowed, " or "), e.Reason, tail(e.text, 6000))
 	}
-	serving := a.before
+	serving, version := a.before, a.version
 	if a.end == "passed" {
-		serving = a.passedServes()
+		serving, version = a.passedServes(), a.passedServes()
 	}
 	if e.Reason == "" || e.Serving != serving {
 		a.complain("it says that v%d serves, want v%d: %q", e.Serving, serving, e.Reason)
@@ -81,7 +80,7 @@ func (a *attempt) judge(e ended) {
 	if open := a.y.status().Open; open != nil {
 		a.complain("run %s is still open: %s", open.ID, open.Status)
 	}
-	a.y.serves(serving)
+	a.y.serves(version)
 	if n := a.y.gatesRun()[fmt.Sprint(a.y.releases)]; a.cell.route != "down" && n > 1 || n == 0 && a.end == "passed" {
 		a.complain("the gate ran %d times", n)
 	}
@@ -95,48 +94,62 @@ func (a *attempt) journal(e ended) {
 	a.problems = append(a.problems, a.y.w.journal(e, a.end == "passed")...)
 }
 
-// journal says which steps of a run have no end in the journal.
-func (w *world) journal(e ended, passed bool) (problems []string) {
-	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+// A noted step is one as the journal has it.
+type noted struct {
+	name  string
+	state ship.StepState
+}
+
+// noted returns the steps of a run that are in the journal, in order, and how
+// many its plan has.
+func (w *world) noted(run string) (all []noted, planned int) {
+	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, "server", "shiplock.db")+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer db.Close()
-	var text string
-	if err := db.QueryRow("SELECT plan FROM runs WHERE id = ?", e.Run).Scan(&text); err != nil {
-		complain("the plan of run %q: %v", e.Run, err)
-		return problems
+	if err := db.QueryRow("SELECT json_array_length(CAST(plan AS TEXT), '$.steps') FROM runs WHERE id = ?", run).Scan(&planned); err != nil {
+		w.t.Fatalf("the plan of run %q: %v", run, err)
 	}
-	var p ship.Plan
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		complain("the plan of %s: %v", e.Run, err)
-	}
-	rows, err := db.Query("SELECT name, state FROM steps WHERE run = ? AND seq BETWEEN 0 AND ? ORDER BY seq", e.Run, len(p.Steps)-1)
+	rows, err := db.Query("SELECT name, state FROM steps WHERE run = ? AND seq BETWEEN 0 AND ? ORDER BY seq", run, planned-1)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer rows.Close()
-	n, failed := 0, 0
-	for ; rows.Next(); n++ {
-		var name, state string
-		if err := rows.Scan(&name, &state); err != nil {
+	for rows.Next() {
+		var n noted
+		if err := rows.Scan(&n.name, &n.state); err != nil {
 			w.t.Fatal(err)
 		}
-		switch ship.StepState(state) {
-		case ship.StepDone:
+		all = append(all, n)
+	}
+	if err := rows.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	return all, planned
+}
+
+// journal says which steps of a run have no end in the journal.
+func (w *world) journal(e ended, passed bool) (problems []string) {
+	w.t.Helper()
+	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	steps, planned := w.noted(e.Run)
+	failed := 0
+	for _, s := range steps {
+		switch s.state {
+		case ship.StepDone, ship.StepUndone:
 		case ship.StepFailed:
 			failed++
-		case ship.StepUndone:
 		default:
-			complain("step %s is %s in the journal", name, state)
+			complain("step %s is %s in the journal", s.name, s.state)
 		}
-		if passed && ship.StepState(state) != ship.StepDone {
-			complain("step %s is %s in the journal of a run that passed", name, state)
+		if passed && s.state != ship.StepDone {
+			complain("step %s is %s in the journal of a run that passed", s.name, s.state)
 		}
 	}
-	if passed && n != len(p.Steps) || failed > 1 {
-		complain("%d of %d steps are in the journal, %d failed", n, len(p.Steps), failed)
+	if passed && len(steps) != planned || failed > 1 {
+		complain("%d of %d steps are in the journal, %d failed", len(steps), planned, failed)
 	}
 	return problems
 }
@@ -164,7 +177,7 @@ func (a *attempt) target(e ended) {
 		}
 	}
 	column := fmt.Sprintf("SELECT count(*) FROM pragma_table_info('products') WHERE name = 'm%d'", n)
-	if a.cell.route == "hold" || a.cell.route == "maintenance" {
+	if a.cell.way() == "hold" || a.cell.way() == "maintenance" {
 		column = fmt.Sprintf("SELECT count(*) FROM pragma_table_info('gauge') WHERE name = 'g%d'", n)
 	}
 	there := "0"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ var moments = []string{"before-intent", "after-intent", "after-act", "after-done
 
 // A cell is one fault at one moment of one step.
 type cell struct {
-	route  string // "" is the ordinary one
+	route  string // "" is the ordinary one; in those that end in "back" the run goes back
 	step   string
 	moment string
 	fault  fault
@@ -32,12 +33,20 @@ func (c cell) String() string { return fmt.Sprintf("%s, %s %s", c.fault.name, c.
 // kind is the kind of the cell's step.
 func (c cell) kind() string { kind, _, _ := strings.Cut(c.step, " "); return kind }
 
+// way is the route without what becomes of the run.
+func (c cell) way() string { return way(c.route) }
+
+func way(route string) string { return strings.TrimSpace(strings.TrimSuffix(route, "back")) }
+
+func goesBack(route string) bool { return strings.HasSuffix(route, "back") }
+
 // An attempt is a deployment that meets the fault of a cell.
 type attempt struct {
 	y       *yard
 	u       *users
 	cell    cell
-	before  int // release that served
+	before  int // number of the release that served
+	version int // and what it called itself
 	live    *live
 	since   time.Time
 	stopped []int
@@ -60,20 +69,34 @@ var quick = pace{delay: 20 * time.Millisecond, pause: "0.01", rows: 1, watch: "4
 // step meets one fault at each of its moments, so that every fault is met too.
 func TestCrashMatrix(t *testing.T) {
 	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
-	var done []*attempt
+	var done []outcome
 	whole := true // nothing was left out by -run
-	for _, route := range []string{"", "hold", "maintenance", "down"} {
+	for _, route := range []string{"", "hold", "maintenance", "down", "back", "hold back", "maintenance back"} {
 		for _, group := range groups(all) {
 			ran := false
-			t.Run(strings.TrimSpace(route+" "+group.name), func(t *testing.T) {
+			name := strings.TrimSpace(route + " " + group.name)
+			t.Run(name, func(t *testing.T) {
 				ran = true
-				done = append(done, runGroup(t, route, group)...)
+				book := &book{}
+				if all {
+					book.path = kept(name)
+				}
+				defer func() { done = append(done, book.done...) }()
+				runGroup(t, route, group, book)
 			})
-			whole = whole && ran
+			if !all {
+				whole = whole && ran
+			}
+			if all && !ran { // in another run, perhaps
+				part := readBook(t, kept(name))
+				done, whole = append(done, part...), whole && len(part) > 0
+			}
 		}
 	}
 	if whole {
 		everyKindHasARow(t, done)
+	}
+	if whole || all {
 		report(t, done, all)
 	}
 }
@@ -97,16 +120,20 @@ func groups(all bool) []group {
 
 // everyKindHasARow fails the test when there is a kind of step that was never
 // interrupted.
-func everyKindHasARow(t *testing.T, done []*attempt) {
-	for _, kind := range deploy.Kinds() {
+func everyKindHasARow(t *testing.T, done []outcome) {
+	kinds := deploy.Kinds()
+	for _, kind := range deploy.Undoable() {
+		kinds = append(kinds, "undo "+kind)
+	}
+	for _, kind := range kinds {
 		for _, m := range moments {
-			if !slices.ContainsFunc(done, func(a *attempt) bool { return a.cell.kind() == kind && a.cell.moment == m }) {
+			if !slices.ContainsFunc(done, func(o outcome) bool { return (o.Step == kind || strings.HasPrefix(o.Step, kind+" ")) && o.Moment == m }) {
 				t.Errorf("no run was disturbed %s of a step of kind %s", m, kind)
 			}
 		}
 	}
 	for _, f := range faults {
-		if !slices.ContainsFunc(done, func(a *attempt) bool { return a.cell.fault.name == f.name }) {
+		if !slices.ContainsFunc(done, func(o outcome) bool { return o.Fault == f.name }) {
 			t.Errorf("nothing met the fault %q", f.name)
 		}
 	}
@@ -114,32 +141,32 @@ func everyKindHasARow(t *testing.T, done []*attempt) {
 
 // runGroup deploys undisturbed, which shows the steps there are, and then once
 // for each cell.
-func runGroup(t *testing.T, route string, g group) []*attempt {
+func runGroup(t *testing.T, route string, g group, b *book) {
 	w := newFaultyWorld(t)
 	y := newYard(t, w, quick)
 	y.write("migrations/00101_gauge.sql", "-- +goose Up\nCREATE TABLE gauge (g1 TEXT);\n\n-- +goose Down\nDROP TABLE gauge;\n", 0o644)
 	y.next()
 	y.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, 1)
+	u := y.users(20)
 	y.nextOn(route)
 	e := y.live(y.verb(route)...).end()
-	if e.Status != ship.Passed {
-		t.Fatalf("undisturbed: %s", e.Reason)
+	if (e.Status == ship.Passed) == goesBack(route) {
+		t.Fatalf("undisturbed: %s", e.text)
 	}
-	steps := e.steps()
-	u := y.users(20)
-	var done []*attempt
+	steps := y.disturbed(route, e)
+	if goesBack(route) {
+		y.again(route).expectPassed(t)
+	}
 	for i, step := range steps {
-		if kind, _, _ := strings.Cut(step, " "); !slices.Contains(special[route], kind) && route != "" {
-			continue // as in the ordinary route
-		}
 		for j, m := range moments {
 			for k, f := range faults {
 				if !g.pick(i, j, k) {
 					continue
 				}
 				a := &attempt{y: y, u: u, cell: cell{route, step, m, f}}
+				b.begin(a)
 				a.carryOut()
-				done = append(done, a)
+				b.end(t, a)
 				t.Logf("%s%s: %s after %s, %d requests under way lost", prefix(route), a.cell, a.end, a.took.Round(100*time.Millisecond), a.lost)
 				for _, p := range a.problems {
 					t.Errorf("%s%s: %s", prefix(route), a.cell, p)
@@ -153,7 +180,29 @@ func runGroup(t *testing.T, route string, g group) []*attempt {
 	s := u.stop()
 	y.takenOnce(s.Posts)
 	y.appliedOnce(y.releases)
-	return done
+}
+
+// disturbed are the steps of a run in which the route is met. A run that went
+// back shows what it took back, in that order.
+func (y *yard) disturbed(route string, e ended) []string {
+	y.t.Helper()
+	if !goesBack(route) {
+		return slices.DeleteFunc(e.steps(), func(step string) bool {
+			kind, _, _ := strings.Cut(step, " ")
+			return route != "" && !slices.Contains(special[route], kind) // as in the ordinary route
+		})
+	}
+	var names []string
+	steps, _ := y.w.noted(e.Run)
+	for _, s := range steps {
+		if s.state == ship.StepUndone {
+			names = append([]string{"undo " + s.name}, names...)
+		}
+	}
+	if len(names) == 0 {
+		y.t.Fatalf("nothing was taken back: %s", e.text)
+	}
+	return names
 }
 
 // special are the steps in which a route is other than the ordinary one.
@@ -172,7 +221,7 @@ func prefix(route string) string {
 
 // verb is the command that is disturbed.
 func (y *yard) verb(route string) []string {
-	switch route {
+	switch route = way(route); route {
 	case "":
 		return []string{"deploy", "production", "--wait=watched"}
 	case "down":
@@ -187,12 +236,26 @@ func (y *yard) nextOn(route string) {
 	y.t.Helper()
 	y.next()
 	switch route {
+	case "back": // every answer is too slow
+		y.change("shiplock.yaml", "watch: {for: "+y.pace.watch+",", "watch: {for: 5s, p95: 1ms,")
+	case "hold back", "maintenance back": // it never becomes healthy
+		y.change("shiplock.yaml", "path: /healthz", "path: /nothing")
+		y.change("shiplock.yaml", "give_up: "+y.pace.giveUp, "give_up: 500ms")
+	}
+	switch way(route) {
 	case "hold", "maintenance":
 		y.migration("contract", fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases-1, y.releases), fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases, y.releases-1))
 	case "down":
 		y.do("deploy", "production", "--wait=watched").expectPassed(y.t)
 		y.do("rollback", "production", "--yes").expectPassed(y.t)
 	}
+}
+
+// again deploys a release that did not pass, without what made it fail.
+func (y *yard) again(route string) ended {
+	y.t.Helper()
+	y.configure()
+	return y.do(y.verb(route)...)
 }
 
 // carryOut deploys the next release, has the fault happen, and judges what
@@ -202,6 +265,8 @@ func (a *attempt) carryOut() {
 	w := a.y.w
 	a.y.nextOn(a.cell.route)
 	a.before = a.y.status().Release.Number
+	_, header, _ := a.y.get("/products")
+	a.version, _ = strconv.Atoi(header.Get("X-Shop-Version"))
 	point := a.cell.step + " " + a.cell.moment
 	action := "pause"
 	if a.cell.fault.kills {
@@ -230,7 +295,7 @@ func (a *attempt) carryOut() {
 	a.took = time.Since(begun)
 	a.judge(e)
 	if a.end != "passed" {
-		again := a.y.do(a.y.verb(a.cell.route)...)
+		again := a.y.again(a.cell.route)
 		if again.Status != ship.Passed {
 			a.complain("the next deployment of the same release: exit code %d, %s: %s", again.code, again.Status, again.Reason)
 		}
