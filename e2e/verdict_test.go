@@ -292,3 +292,28 @@ func TestA66OneClientAmongManyTakesNoReleaseBack(t *testing.T) {
 	}
 	t.Log(e.Reason)
 }
+
+func TestAPersonEndsAWatchAndTheNextDeploymentNeedsNotWait(t *testing.T) {
+	y := newWard(t, newWorld(t), "{for: 8m, error_rate: 5%, min: 2s}")
+	y.first()
+	tr := y.visit(100)
+	y.next()
+	if e := y.do("deploy", "production"); e.code != 0 {
+		t.Fatalf("exit code %d: %s", e.code, e.text)
+	}
+	y.next()
+	refused := y.do("deploy", "production")
+	if refused.code != 8 || !strings.Contains(refused.text, "now at watch") || !strings.Contains(refused.text, "to end its watch") {
+		t.Fatalf("exit code %d: %s", refused.code, refused.text)
+	}
+	out, code := y.w.run("resume", "d-2", "--data", y.w.data, "-f", y.dir+"/shiplock.yaml")
+	if code != 0 || !strings.Contains(out, "ended the watch after") || !strings.Contains(out, "health was proven") {
+		t.Fatalf("resume: exit code %d: %s", code, out)
+	}
+	if e := y.do("deploy", "production"); e.code != 0 || y.serving() != "v3" {
+		t.Errorf("exit code %d, %s serves: %s", e.code, y.serving(), e.text)
+	}
+	if s := tr.end(); len(s.Failed) > 0 {
+		t.Errorf("requests failed: %s", s)
+	}
+}

@@ -97,7 +97,7 @@ func (s *session) abortCommand() *cobra.Command {
 func (s *session) resumeCommand() *cobra.Command {
 	var migration, as string
 	c := &cobra.Command{
-		Use: "resume run", Short: "Let a paused run go on", Args: cobra.ExactArgs(1),
+		Use: "resume run", Short: "Let a paused run go on, or end the watch of one and let its release stay", Args: cobra.ExactArgs(1),
 		Example: "  shiplock resume d-12\n  shiplock resume d-12 --migration catalog.0002_price --as applied",
 		RunE: func(c *cobra.Command, args []string) error {
 			sig := wire.NewSignal{Name: "resume", By: s.who()}

@@ -85,6 +85,7 @@ type watcher struct {
 	last    string // sentence that was told last
 	alert   string
 	healthy bool
+	asked   time.Time // when the journal was last looked at for a person's word
 }
 
 // watch waits for the platform's verdict on the new release. The platform
@@ -101,11 +102,29 @@ func watch(ctx context.Context, w *work) (string, any, error) {
 			if obs.Watch.Verdict.Outcome != ship.Wait {
 				return x.over(ctx, obs)
 			}
+			if err := x.dismissed(ctx, *obs.Watch); err != nil {
+				return "", nil, err
+			}
 		}
 		if err := sleep(ctx, 2*pollEvery); err != nil {
 			return "", nil, fmt.Errorf("wait for the verdict: %w", err)
 		}
 	}
+}
+
+// dismissed ends the watch when a person said that the release stays.
+func (x *watcher) dismissed(ctx context.Context, st platform.WatchStatus) error {
+	guardian, ok := x.direct.(platform.Guardian)
+	if !ok || time.Since(x.asked) < time.Second {
+		return nil
+	}
+	x.asked = time.Now()
+	sig, err := x.e.Journal.TakeSignal(ctx, x.run.ID, "resume")
+	if err != nil || sig == nil {
+		return nil //nolint:nilerr // a signal that cannot be read now is read at the next look
+	}
+	why := fmt.Sprintf("%s ended the watch after %s", sig.By, time.Since(st.Began).Round(time.Second))
+	return guardian.EndWatch(ctx, x.fence, x.env(), why)
 }
 
 // over ends the watch as its verdict says.

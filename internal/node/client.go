@@ -194,6 +194,11 @@ func (c *Client) Shift(ctx context.Context, f ship.Fence, env ship.EnvironmentID
 	return c.change(ctx, env, "shift", fenceBody{Fence: f, Shift: &s})
 }
 
+// EndWatch implements platform.Guardian.
+func (c *Client) EndWatch(ctx context.Context, f ship.Fence, env ship.EnvironmentID, why string) error {
+	return c.change(ctx, env, "watch/end", fenceBody{Fence: f, Why: why})
+}
+
 // SetMode implements platform.Platform.
 func (c *Client) SetMode(ctx context.Context, f ship.Fence, env ship.EnvironmentID, m platform.ModeChange) error {
 	return c.change(ctx, env, "mode", fenceBody{Fence: f, Mode: &m})

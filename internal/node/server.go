@@ -97,6 +97,7 @@ func changes() map[string]func(context.Context, *environment, fenceBody) error {
 			}
 			return e.shift(ctx, b.Fence, *b.Shift)
 		},
+		"watch/end": func(ctx context.Context, e *environment, b fenceBody) error { return e.dismiss(ctx, b.Fence, b.Why) },
 		"mode": func(ctx context.Context, e *environment, b fenceBody) error {
 			if b.Mode == nil {
 				return ship.Errorf(ship.Invalid, "", "the body has no mode")

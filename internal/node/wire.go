@@ -50,6 +50,7 @@ type fenceBody struct {
 	Slot  ship.Slot            `json:"slot,omitempty"`
 	Shift *platform.Shift      `json:"shift,omitempty"`
 	Mode  *platform.ModeChange `json:"mode,omitempty"`
+	Why   string               `json:"why,omitempty"`
 }
 
 // linkBody names an archive on this machine.

@@ -215,6 +215,14 @@ type WatchStatus struct {
 	After string `json:"after,omitempty"`
 }
 
+// A Guardian is a platform whose guard a person can send away.
+type Guardian interface {
+	// EndWatch ends the watch of the fence's run: the release stays, and gets
+	// all requests. why is the beginning of the sentence that says so. A watch
+	// that is over stays as it is.
+	EndWatch(ctx context.Context, f ship.Fence, env ship.EnvironmentID, why string) error
+}
+
 // A Witness is a platform that can show what its guard has seen.
 type Witness interface {
 	// Evidence returns what is known of the traffic of the last seconds, and

@@ -20,7 +20,7 @@ func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (s
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		other, err := scanRun(tx.QueryRowContext(ctx, selectRun+` WHERE app = ? AND env = ? AND status IN ('planned','running','undoing','paused')`, env.App, env.Name))
 		if err == nil {
-			return held(other)
+			return held(ctx, tx, other)
 		}
 		if ship.KindOf(err) != ship.NotFound {
 			return err
@@ -54,14 +54,26 @@ func runID(seq int64) string {
 	return fmt.Sprintf("d-%d-%s", seq, strings.ToLower(rand.Text()[:5]))
 }
 
-// held says who is in the way, for the one who has to wait.
-func held(r ship.Run) error {
-	hint := "shiplock watch " + r.ID
+// held says who is in the way, what it is at, and what whoever has to wait can
+// do about it.
+func held(ctx context.Context, tx *sql.Tx, r ship.Run) error {
+	hint, at := "shiplock watch "+r.ID, ""
 	if r.Status == ship.Paused {
 		hint = "shiplock explain " + r.ID
 	}
-	return ship.Errorf(ship.Locked, hint, "%s is held by run %s (%s v%d, %s since %s, by %s)", r.Request.Environment.ID,
-		r.ID, r.Request.Verb, r.Request.Release.Number, r.Status, r.CreatedAt.Format(time.RFC3339), r.Request.By)
+	var step string
+	err := tx.QueryRowContext(ctx, `SELECT name FROM steps WHERE run = ? AND state = ? ORDER BY seq DESC LIMIT 1`, r.ID, ship.StepStarted).Scan(&step)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	if step != "" && r.Status == ship.Running {
+		at = ", now at " + step
+		if step == "watch" {
+			hint = "shiplock resume " + r.ID + ", to end its watch and let the release stay; or wait for it: " + hint
+		}
+	}
+	return ship.Errorf(ship.Locked, hint, "%s is held by run %s (%s v%d, %s%s since %s, by %s)", r.Request.Environment.ID,
+		r.ID, r.Request.Verb, r.Request.Release.Number, r.Status, at, r.CreatedAt.Format(time.RFC3339), r.Request.By)
 }
 
 const selectRun = `SELECT id, request, plan, status, epoch, result, created_at, ended_at FROM runs`

@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 		{"a release that exits is taken back and stays latched", testWatchExit},
 		{"a release that fails requests is taken back", testWatchErrors},
 		{"a watch without traffic is no pass", testWatchSilence},
+		{"a person ends a watch and the release stays", testWatchEnded},
 		{"the old slot is stopped when its time is over", testKeepOld},
 		{"logs show a slot and can be followed", testLogs},
 	}

@@ -135,3 +135,27 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.data.String()
 }
+
+func testWatchEnded(t *testing.T, x *fixture) {
+	guardian, ok := x.Platform.(platform.Guardian)
+	if !ok {
+		t.Skip("nobody can end the platform's guard")
+	}
+	f := x.watched(t, ship.Limits{For: time.Hour, ErrorRate: 0.01})
+	stale := f
+	stale.Epoch--
+	mustBe(t, guardian.EndWatch(t.Context(), stale, x.id, "somebody ended the watch"), ship.Fenced)
+	for range 2 {
+		must(t, guardian.EndWatch(t.Context(), f, x.id, "somebody ended the watch"))
+	}
+	w := x.observe(t).Watch
+	if w.Verdict.Outcome != ship.NoConclusion || w.Back || !strings.HasPrefix(w.Verdict.Reason, "somebody ended the watch") {
+		t.Errorf("the watch ended with %+v, want no pass without proof", w)
+	}
+	for range 10 {
+		x.get(t, "/fail")
+	}
+	if _, body := x.get(t, "/"); body != "release 2" {
+		t.Errorf("%q answers", body)
+	}
+}

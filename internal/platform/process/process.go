@@ -19,7 +19,11 @@ type Config struct {
 // A Platform hands everything to a node. See [platform.Platform].
 type Platform struct{ *node.Client }
 
-var _ platform.Platform = (*Platform)(nil)
+var (
+	_ platform.Platform = (*Platform)(nil)
+	_ platform.Witness  = (*Platform)(nil)
+	_ platform.Guardian = (*Platform)(nil)
+)
 
 // New returns a platform that talks to the node at the configured socket. It
 // does not connect yet.
