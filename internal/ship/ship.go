@@ -146,6 +146,8 @@ const (
 type Verdict struct {
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason"`
+	// Rehearsal is what the verdict goes by, when that was a rehearsal.
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
 }
 
 // An Event is something that happened in a run. Events are kept for ever and

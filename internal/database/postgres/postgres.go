@@ -37,6 +37,8 @@ type DB struct {
 	lockTimeout time.Duration
 	log         *slog.Logger
 	waiting     func(what string)
+	url         ship.Secret // as it was given
+	gauge       *gauge      // measures what the lock does; nil but in a shadow
 }
 
 var _ database.Database = (*DB)(nil)
@@ -47,7 +49,7 @@ func New(cfg database.Config, d plugin.Deps) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{conn: conn, options: options, key: cfg.Key, lockTimeout: cfg.LockTimeout, log: d.Log, waiting: cfg.Waiting}
+	db := &DB{conn: conn, options: options, key: cfg.Key, lockTimeout: cfg.LockTimeout, log: d.Log, waiting: cfg.Waiting, url: cfg.URL}
 	if db.lockTimeout <= 0 {
 		db.lockTimeout = defaultLockTimeout
 	}

@@ -110,8 +110,12 @@ func (l *lock) limited(ctx context.Context, conn *pgx.Conn, statement string) er
 // run executes a statement and says who was in the way when it waited in vain.
 func (l *lock) run(ctx context.Context, conn *pgx.Conn, statement string) error {
 	stop := l.watch(ctx, conn.PgConn().PID())
+	begun := l.db.gauge.before(ctx, conn)
 	// Close reads every answer and keeps none: a migration may SELECT a lot.
 	err := conn.PgConn().Exec(ctx, statement).Close()
+	if err == nil {
+		err = l.db.gauge.after(ctx, conn, begun, statement)
+	}
 	blocker := stop()
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)

@@ -44,7 +44,9 @@ type DB struct {
 	tempDir     string // for plain copies; "" is the system's
 	log         *slog.Logger
 	waiting     func(what string)
-	expected    bool // it was there before
+	expected    bool        // it was there before
+	url         ship.Secret // as it was given
+	gauge       *gauge      // measures what the lock does; nil but in a shadow
 }
 
 var (
@@ -70,7 +72,7 @@ func New(cfg database.Config, d plugin.Deps) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, tempDir: d.DataDir, log: d.Log, waiting: cfg.Waiting}
+	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, tempDir: d.DataDir, log: d.Log, waiting: cfg.Waiting, url: cfg.URL}
 	if db.lockTimeout <= 0 {
 		db.lockTimeout = defaultLockTimeout
 	}

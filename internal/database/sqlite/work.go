@@ -59,7 +59,7 @@ func (l *lock) script(ctx context.Context, conn *sql.Conn, statements []string) 
 		return err
 	}
 	for i, statement := range statements {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
+		if err := l.db.gauge.run(ctx, conn, statement); err != nil {
 			return l.failure(err, i+1, len(statements))
 		}
 	}
@@ -82,7 +82,7 @@ func (l *lock) single(ctx context.Context, conn *sql.Conn, w ship.Work) error {
 	if err := inTransaction(ctx, conn, func() error { return l.check(ctx, conn) }); err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, w.Statements[0]); err != nil {
+	if err := l.db.gauge.run(ctx, conn, w.Statements[0]); err != nil {
 		return l.failure(err, 1, 1)
 	}
 	return inTransaction(ctx, conn, func() error {
