@@ -198,7 +198,7 @@ func TestASupervisorThatDoesNotComeUpGoesBackOrIsStartedAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, code := w.upgrade(fake(t, real, "run", fmt.Sprintf(`for last; do :; done; exec %s node run --data %s "$last"`, real, bad)))
-	if code != 3 || !strings.Contains(out, "goes on with the worker of the new one") {
+	if code != 3 || !strings.Contains(out, "did not come up") || !strings.Contains(out, "stays version v99.0.0 and serves") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if now := w.nodeInfo(); now.PID != before.PID || now.Version != before.Version {

@@ -47,6 +47,9 @@ type Options struct {
 // NodeDir returns the node's folder.
 func (o Options) NodeDir() string { return filepath.Join(o.Dir, "node") }
 
+// NodeLog returns the file for what a node prints that the server starts.
+func (o Options) NodeLog() string { return filepath.Join(o.Dir, "node.log") }
+
 // SocketPath returns the path of the socket of the server whose data is in dir.
 func SocketPath(dir string) string { return filepath.Join(dir, "server.sock") }
 

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -54,7 +53,7 @@ func (k *keeper) ensure(ctx context.Context) error {
 	if err := os.MkdirAll(k.NodeDir(), 0o700); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	path := filepath.Join(k.Dir, "node.log")
+	path := k.NodeLog() // the node keeps it within its bound
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -52,6 +53,12 @@ KillMode=process
 WantedBy=multi-user.target
 `
 
+// Where the units are, and what the node's is called.
+const (
+	unitDir      = "/etc/systemd/system"
+	nodeUnitName = "shiplock-node.service"
+)
+
 func (s *session) installCommand() *cobra.Command {
 	var dir string
 	var dry, enable bool
@@ -63,7 +70,7 @@ func (s *session) installCommand() *cobra.Command {
 				return err
 			}
 			if dry {
-				for _, name := range []string{"shiplock-node.service", "shiplock.service"} {
+				for _, name := range []string{nodeUnitName, "shiplock.service"} {
 					fmt.Fprintf(s.out, "# %s\n%s\n", filepath.Join(dir, name), units[name])
 				}
 				return nil
@@ -82,7 +89,7 @@ func (s *session) installCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&dir, "dir", "/etc/systemd/system", "`folder` of the units")
+	f.StringVar(&dir, "dir", unitDir, "`folder` of the units")
 	f.BoolVar(&dry, "dry-run", false, "print the units, write nothing")
 	f.BoolVar(&enable, "now", false, "enable and start them")
 	return c
@@ -101,7 +108,7 @@ func (s *session) units() (map[string][]byte, error) {
 		return nil, ship.Errorf(ship.Invalid, "move them", "a unit file cannot name %q and %q safely", o.Binary, data)
 	}
 	units := map[string][]byte{}
-	for name, text := range map[string]string{"shiplock-node.service": nodeUnit, "shiplock.service": serverUnit} {
+	for name, text := range map[string]string{nodeUnitName: nodeUnit, "shiplock.service": serverUnit} {
 		t, err := template.New(name).Parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("install: %w", err)
@@ -124,4 +131,35 @@ func (s *session) systemctl(c *cobra.Command, calls ...[]string) error {
 		}
 	}
 	return nil
+}
+
+// unitProgram returns the program that a unit of the node starts for the
+// folder data, or "" when there is no such unit.
+func unitProgram(path, data string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	data, err = filepath.Abs(data)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		command, found := strings.CutPrefix(line, "ExecStart=")
+		words := strings.Fields(command)
+		if at := slices.Index(words, "--data"); found && at > 0 && at+1 < len(words) && words[at+1] == data {
+			return words[0]
+		}
+	}
+	return ""
+}
+
+// sameFile tells whether two paths lead to the same file.
+func sameFile(a, b string) bool {
+	left, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	right, err := os.Stat(b)
+	return err == nil && os.SameFile(left, right)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -91,7 +92,7 @@ func (s *session) nodeRunCommand() *cobra.Command {
 				Dir: o.NodeDir(), WorkerCommand: []string{o.Binary, "node", "worker"}, JobCommand: []string{o.Binary, "node", "job"},
 				BaseEnv: config.BaseEnviron(), Binary: o.Binary, Log: o.Log, Version: o.Version,
 				Command: command, CheckCommand: []string{o.Binary, "node", "check", "--data", s.data},
-				Environ: config.Inherited(), Handover: handover, Metrics: metrics,
+				Environ: config.Inherited(), Handover: handover, Metrics: metrics, Output: o.NodeLog(),
 			})
 		},
 	}
@@ -121,7 +122,7 @@ func (s *session) nodeClient() *node.Client {
 func printNode(w io.Writer, i node.Info) {
 	fmt.Fprintf(w, "supervisor  pid %d, version %s, since %s\n", i.PID, i.Version, i.Started.Local().Format(time.DateTime))
 	if i.Worker != 0 {
-		fmt.Fprintf(w, "worker      pid %d\n", i.Worker)
+		fmt.Fprintf(w, "worker      pid %d%s\n", i.Worker, workerVersion(i))
 	}
 	for _, pid := range i.Leaving {
 		fmt.Fprintf(w, "leaving     pid %d, a proxy worker whose last requests end\n", pid)
@@ -136,8 +137,16 @@ func printNode(w io.Writer, i node.Info) {
 	}
 }
 
+// workerVersion says which version the worker is, where the last upgrade tells.
+func workerVersion(i node.Info) string {
+	if i.Upgrade == nil || i.Upgrade.Worker != i.Worker {
+		return ""
+	}
+	return ", version " + i.Upgrade.To
+}
+
 func (s *session) nodeUpgradeCommand() *cobra.Command {
-	var binary string
+	var binary, unit string
 	c := &cobra.Command{
 		Use: "upgrade", Short: "Have the node go on as this program, without a request lost", Args: cobra.NoArgs,
 		Long: "The new program is asked first whether it can go on with the node. Then it serves as a new proxy worker\n" +
@@ -163,14 +172,17 @@ func (s *session) nodeUpgradeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printUpgrade(before, now)
+			return s.printUpgrade(cmp.Or(unitProgram(unit, s.data), before.Binary), now)
 		},
 	}
 	c.Flags().StringVar(&binary, "binary", "", "`file` of the new program; default is the one that is run now")
+	c.Flags().StringVar(&unit, "unit", filepath.Join(unitDir, nodeUnitName), "`file` of the node's systemd unit, to look up which program it starts")
 	return c
 }
 
-func (s *session) printUpgrade(before, now node.Info) error {
+// printUpgrade says how an upgrade went. next is the program that the next
+// start of the node runs.
+func (s *session) printUpgrade(next string, now node.Info) error {
 	u := now.Upgrade
 	err := s.print(u, func(w io.Writer) {
 		fmt.Fprintf(w, "The node was upgraded from %s to %s in %s: supervisor %d kept its process id", u.From, u.To, u.Ended.Sub(u.Began).Round(time.Millisecond), now.PID)
@@ -183,8 +195,8 @@ func (s *session) printUpgrade(before, now node.Info) error {
 				u.InFlight, u.LongLived, u.Until.Local().Format(time.TimeOnly))
 		}
 	})
-	if before.Binary != "" && before.Binary != now.Binary {
-		s.say("! the node was started as %s: install the new program there, or the next start of the machine runs the old one", before.Binary)
+	if next != "" && !sameFile(next, u.Binary) {
+		s.say("! The next start of the node runs %s, which is another program.\nNext: sudo install -m 755 %s %s", next, u.Binary, next)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/metrics"
 	"github.com/shiplock/shiplock/internal/proxy"
@@ -39,14 +40,7 @@ func (m *measured) gauge(name, help string, labels, of []string, value float64) 
 func (n *node) measure(ctx context.Context) []metrics.Family {
 	m := &measured{by: map[string]*metrics.Family{}}
 	now := n.proxies.status(ctx)
-	m.gauge("shiplock_node_info", "The node that runs, by its version.", []string{"version"}, []string{n.Version}, 1)
-	m.gauge("shiplock_node_start_time_seconds", "When the supervisor began, or became another program.", nil, nil, float64(n.started.UnixMilli())/1000)
-	m.gauge("shiplock_proxy_workers", "Proxy workers that serve, and those that were relieved and whose last requests end.", []string{"state"}, []string{"leaving"}, float64(len(n.proxies.leavers())))
-	serving := 0.0
-	if n.proxies.pid() != 0 {
-		serving = 1
-	}
-	m.gauge("shiplock_proxy_workers", "", []string{"state"}, []string{"serving"}, serving)
+	m.programs(n.info())
 	sums := n.proxies.traffic.sums()
 	state := n.state.read()
 	for _, key := range sortedKeys(state.Environments) {
@@ -66,6 +60,19 @@ func (n *node) measure(ctx context.Context) []metrics.Family {
 		families = append(families, *m.by[name])
 	}
 	return families
+}
+
+// programs measures what the node itself consists of.
+func (m *measured) programs(i Info) {
+	m.gauge("shiplock_node_info", "The node that runs, by its version.", []string{"version"}, []string{i.Version}, 1)
+	m.gauge("shiplock_node_start_time_seconds", "When the supervisor began, or became another program.", nil, nil, float64(i.Started.UnixMilli())/1000)
+	serving := 0.0
+	if i.Worker != 0 {
+		serving = 1
+	}
+	const help = "Proxy workers that serve, and those that were relieved and whose last requests end."
+	m.gauge("shiplock_proxy_workers", help, []string{"state"}, []string{"serving"}, serving)
+	m.gauge("shiplock_proxy_workers", help, []string{"state"}, []string{"leaving"}, float64(len(i.Leaving)))
 }
 
 // showMetrics tells what is measured at the address that was asked for. A node
@@ -179,8 +186,12 @@ func (m *measured) watch(e *environment) {
 	if err != nil || !ok {
 		return
 	}
-	labels, of := []string{"app", "environment", "test"}, []string{e.id.App, e.id.Name}
-	for _, t := range ev.Tests {
+	m.evidence(e.id, ev.Tests)
+}
+
+func (m *measured) evidence(id ship.EnvironmentID, tests []analysis.Test) {
+	labels, of := []string{"app", "environment", "test"}, []string{id.App, id.Name}
+	for _, t := range tests {
 		one := append(of[:2:2], t.Name)
 		m.gauge("shiplock_watch_evidence_ratio", "Evidence that a limit is broken, as a ratio of chances (e-value).", labels, one, t.E)
 		m.gauge("shiplock_watch_rollback_ratio", "The evidence at which the release is taken back.", labels, one, t.Line)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/metrics"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/proxy"
@@ -25,6 +26,8 @@ func busy(t *testing.T) []metrics.Family {
 		Told: ship.Receipt{Protocols: map[ship.Protocol]ship.Ending{ship.WebSocket: {Drained: 1, Closed: 2, Cut: 3}}},
 	}
 	m := &measured{by: map[string]*metrics.Family{}}
+	m.programs(Info{Version: "v1", Started: time.Now(), Worker: 2, Leaving: []int{1}})
+	m.evidence(id, []analysis.Test{{Name: "errors", Trials: 10, Marked: 1, E: 3, Line: 20}})
 	m.environment(e, proxy.EnvironmentStatus{Waiting: 4, Generations: map[string]proxy.GenerationStatus{"g": {InFlight: 5, Lasting: 1}}})
 	c := proxy.Counters{Requests: 10, Errors: 1, Latency: make(proxy.Histogram, 200)}
 	c.Classes[2], c.Classes[5], c.Latency[100] = 9, 1, 10
@@ -89,7 +92,9 @@ func TestSumsOnlyGrowThroughWorkersAndGenerations(t *testing.T) {
 
 func TestOfManyLatchedRunsTheLastAreKept(t *testing.T) {
 	e := &envState{Latched: map[string]string{"before": "without an order"}}
-	name := func(i int) string { return "d-" + string(rune('0'+i/100)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10)) }
+	name := func(i int) string {
+		return "d-" + string(rune('0'+i/100)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
+	}
 	for i := range 250 {
 		e.latch(name(i), "why")
 	}

@@ -46,6 +46,9 @@ type Options struct {
 	// Metrics is an address of the loopback interface at which /metrics tells
 	// what is measured; "" is none. The API tells it too.
 	Metrics string
+	// Output is the file that what this process prints is appended to, which is
+	// kept within a bound; "" is none, or one that somebody else looks after.
+	Output string
 	// StopAll has everything the node runs end with it. Otherwise instances
 	// and the proxy worker go on, and the next node takes them back.
 	StopAll bool

@@ -74,7 +74,7 @@ func (n *node) keepHouse(ctx context.Context) {
 			e.mu.Unlock()
 			n.limit(logs...)
 		}
-		n.limit(&n.proxies.output)
+		n.limit(&n.proxies.output, &n.output)
 		n.pruneWhatIsOld()
 		n.proxies.statuses(ctx) // so that little is lost of what a worker counted when it is killed
 		pause(ctx, housekeeping)
@@ -84,6 +84,9 @@ func (n *node) keepHouse(ctx context.Context) {
 // limit keeps logs within their bound.
 func (n *node) limit(logs ...*logFile) {
 	for _, l := range logs {
+		if l.path == "" {
+			continue
+		}
 		if err := l.limit(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			n.Log.Warn("a log was not kept within its bound", "error", err)
 		}

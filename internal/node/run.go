@@ -41,6 +41,7 @@ type node struct {
 	api  *os.File // a copy of the API's socket
 
 	upgrading lock          // held while the program is replaced
+	output    logFile       // of this process
 	handing   chan struct{} // closed when the supervisor is to become the successor
 	successor string        // valid after handing
 
@@ -184,6 +185,8 @@ func open(o Options, h *handover) (*node, func(), error) {
 		Options: o, started: time.Now(), lock: lock, left: make(chan struct{}), envs: map[string]*environment{},
 		upgrading: newLock(), handing: make(chan struct{}),
 	}
+	n.output.path = o.Output
+	n.limit(&n.output) // what follows may fail, and be tried again for ever
 	if n.boot, err = bootID(); err != nil {
 		return nil, nil, errors.Join(err, h.unlock(lock))
 	}

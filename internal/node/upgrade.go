@@ -98,7 +98,7 @@ func (n *node) upgrade(ctx context.Context, binary string, say func(string)) err
 		err = errors.New("it was changed while it was looked at")
 	}
 	if err != nil {
-		u.Stage, u.Reason, u.Ended = UpgradeFailed, fmt.Sprintf("the supervisor stays version %s: program %s: %v", u.From, binary, err), time.Now()
+		u.Stage, u.Reason, u.Ended = UpgradeFailed, fmt.Sprintf("the supervisor stays version %s%s: program %s: %v", u.From, n.stays(&u), binary, err), time.Now()
 		n.keepRecord(u)
 		leave()
 		return ship.Errorf(ship.Failed, "shiplock node upgrade", "%s", u.Reason)
@@ -112,6 +112,15 @@ func (n *node) upgrade(ctx context.Context, binary string, say func(string)) err
 	n.successor = binary
 	close(n.handing) // nobody leaves n.upgrading any more
 	return nil
+}
+
+// stays says what of the new program is left when its supervisor is not taken:
+// to take the worker back as well would be another change nobody asked for.
+func (n *node) stays(u *Upgrade) string {
+	if u.Worker == 0 || u.Worker != n.proxies.pid() {
+		return ""
+	}
+	return fmt.Sprintf("; the proxy worker, pid %d, stays version %s and serves", u.Worker, u.To)
 }
 
 // tryProgram asks a program whether it can take the node over.
@@ -244,7 +253,7 @@ func (n *node) concludeUpgrade(handed bool, reason string) {
 	u.Ended = time.Now()
 	switch {
 	case reason != "":
-		u.Stage, u.Reason = UpgradeFailed, fmt.Sprintf("the supervisor of version %s did not come up, that of version %s goes on with the worker of the new one: %s", u.To, n.Version, reason)
+		u.Stage, u.Reason = UpgradeFailed, fmt.Sprintf("the supervisor of version %s did not come up, that of version %s goes on%s: %s", u.To, n.Version, n.stays(u), reason)
 	case u.Stage == UpgradeWorker:
 		u.Stage, u.Reason = UpgradeFailed, "the supervisor ended while the new proxy worker was tried"
 	case n.Version == u.To:
@@ -253,7 +262,7 @@ func (n *node) concludeUpgrade(handed bool, reason string) {
 			u.Reason = "the supervisor ended meanwhile and was started anew"
 		}
 	default:
-		u.Stage, u.Reason = UpgradeFailed, fmt.Sprintf("the supervisor ended meanwhile, and the one that was started anew is version %s", n.Version)
+		u.Stage, u.Reason = UpgradeFailed, fmt.Sprintf("the supervisor ended meanwhile, and the one that was started anew is version %s%s", n.Version, n.stays(u))
 	}
 	n.keepRecord(*u)
 	log := n.Log.With("from", u.From, "to", u.To, "pid", os.Getpid())
