@@ -103,12 +103,18 @@ func (y *yard) next() {
 	y.t.Helper()
 	y.releases++
 	y.configure()
-	version := fmt.Sprintf("%d\n", y.releases)
-	if y.pace.delay > 0 {
-		version += fmt.Sprintf("delay=%d\n", y.pace.delay.Milliseconds())
-	}
-	y.write("VERSION", version, 0o644)
+	y.version(y.pace.delay)
 	y.migration("backfill", fmt.Sprintf("ALTER TABLE products ADD COLUMN m%d TEXT;", y.releases), fmt.Sprintf("ALTER TABLE products DROP COLUMN m%d;", y.releases))
+}
+
+// version says which version the tree is, and how long its answers take.
+func (y *yard) version(delay time.Duration) {
+	y.t.Helper()
+	text := fmt.Sprintf("%d\n", y.releases)
+	if delay > 0 {
+		text += fmt.Sprintf("delay=%d\n", delay.Milliseconds())
+	}
+	y.write("VERSION", text, 0o644)
 }
 
 // breaking writes the tree of a release that takes away what the one before

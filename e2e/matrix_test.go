@@ -236,8 +236,10 @@ func (y *yard) nextOn(route string) {
 	y.t.Helper()
 	y.next()
 	switch route {
-	case "back": // every answer is too slow
-		y.change("shiplock.yaml", "watch: {for: "+y.pace.watch+",", "watch: {for: 5s, p95: 1ms,")
+	case "back": // every answer is too slow, as is seen after the swap
+		y.version(120 * time.Millisecond)
+		y.change("shiplock.yaml", "warmup: [/, /products]", "warmup: []")
+		y.change("shiplock.yaml", "watch: {for: "+y.pace.watch+",", "watch: {for: 5s, p95: 50ms, warmup: 100ms,")
 	case "hold back", "maintenance back": // it never becomes healthy
 		y.change("shiplock.yaml", "path: /healthz", "path: /nothing")
 		y.change("shiplock.yaml", "give_up: "+y.pace.giveUp, "give_up: 500ms")
@@ -255,6 +257,7 @@ func (y *yard) nextOn(route string) {
 func (y *yard) again(route string) ended {
 	y.t.Helper()
 	y.configure()
+	y.version(y.pace.delay)
 	return y.do(y.verb(route)...)
 }
 
