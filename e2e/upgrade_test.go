@@ -72,6 +72,7 @@ func (w *world) upgrade(program string) (string, int) {
 }
 
 func TestANodeIsUpgradedUnderLoadAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	program := other(t)
 	w, p := deployed(t, "1s")
 	before, pids := w.nodeInfo(), p.instances()
@@ -131,6 +132,7 @@ func TestANodeIsUpgradedUnderLoadAndNothingIsLost(t *testing.T) {
 }
 
 func TestOrdersAreTakenOnceThroughAnUpgrade(t *testing.T) {
+	t.Parallel()
 	program := other(t)
 	w, p := deployed(t, "1s")
 	c := p.crowd(8)
@@ -157,6 +159,7 @@ func fake(t *testing.T, real, verb, instead string) string {
 }
 
 func TestAProgramThatIsNoGoodIsNotTaken(t *testing.T) {
+	t.Parallel()
 	real := other(t)
 	w, p := deployed(t, "1s")
 	before := w.nodeInfo()
@@ -187,6 +190,7 @@ func TestAProgramThatIsNoGoodIsNotTaken(t *testing.T) {
 }
 
 func TestASupervisorThatDoesNotComeUpGoesBackOrIsStartedAnew(t *testing.T) {
+	t.Parallel()
 	real := other(t)
 	w, p := deployed(t, "1s")
 	before, pids := w.nodeInfo(), p.instances()
@@ -221,6 +225,7 @@ func TestASupervisorThatDoesNotComeUpGoesBackOrIsStartedAnew(t *testing.T) {
 // The supervisor is killed at different moments of an upgrade: whatever is
 // then, requests are answered, and there is one worker that routes.
 func TestAKilledSupervisorLosesNothingInTheMiddleOfAnUpgrade(t *testing.T) {
+	t.Parallel()
 	program := other(t)
 	w, p := deployed(t, "1s")
 	pids := p.instances()
@@ -263,6 +268,7 @@ func TestAKilledSupervisorLosesNothingInTheMiddleOfAnUpgrade(t *testing.T) {
 }
 
 func TestAKilledNewWorkerDoesNotEndTheUpgradeBadly(t *testing.T) {
+	t.Parallel()
 	program := other(t)
 	w, p := deployed(t, "1s")
 	before := w.nodeInfo()
@@ -296,6 +302,7 @@ func TestAKilledNewWorkerDoesNotEndTheUpgradeBadly(t *testing.T) {
 }
 
 func TestAWatchGoesOnThroughAnUpgrade(t *testing.T) {
+	t.Parallel()
 	program := other(t)
 	w, p := deployed(t, "2m")
 	c := p.crowd(4)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestErrorsAfterTheSwapTakeAReleaseBackWithinAFewRequests(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%, p95: 2s}")
 	y.first()
 	tr := y.visit(50)
@@ -61,6 +62,7 @@ func (y *ward) explained(e ended) {
 }
 
 func TestSlowAnswersTakeAReleaseBack(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%, p95: 200ms, warmup: 1s}")
 	y.first()
 	tr := y.visit(40)
@@ -75,6 +77,7 @@ func TestSlowAnswersTakeAReleaseBack(t *testing.T) {
 }
 
 func TestHangsTakeAReleaseBackWhileTheyLast(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%, p95: 300ms, warmup: 1s}")
 	y.first()
 	tr := y.visit(40)
@@ -88,6 +91,7 @@ func TestHangsTakeAReleaseBackWhileTheyLast(t *testing.T) {
 }
 
 func TestACrashAfterTheSwapTakesAReleaseBackAtOnce(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
 	y.first()
 	tr := y.visit(40)
@@ -102,6 +106,7 @@ func TestACrashAfterTheSwapTakesAReleaseBackAtOnce(t *testing.T) {
 }
 
 func TestA68ASharedOutageIsHeldAndNotTakenBack(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 12s, error_rate: 1%, on_inconclusive: promote}")
 	y.first()
 	tr := y.visit(50)
@@ -131,6 +136,7 @@ func TestA68ASharedOutageIsHeldAndNotTakenBack(t *testing.T) {
 }
 
 func TestLittleTrafficIsEnoughToTakeADeadReleaseBack(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
 	y.first()
 	tr := y.visit(1)
@@ -144,6 +150,7 @@ func TestLittleTrafficIsEnoughToTakeADeadReleaseBack(t *testing.T) {
 }
 
 func TestADeadReleaseIsTakenBackWithoutAnyTraffic(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
 	y.first()
 	y.next()
@@ -157,6 +164,7 @@ func TestADeadReleaseIsTakenBackWithoutAnyTraffic(t *testing.T) {
 }
 
 func TestAHealthyReleaseIsReturnedFromEarlyAndGuardedOn(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 5%, min: 2s}")
 	y.first()
 	tr := y.visit(100)
@@ -194,6 +202,7 @@ func TestAHealthyReleaseIsReturnedFromEarlyAndGuardedOn(t *testing.T) {
 }
 
 func TestAReleaseIsTakenBackWhileTheServerIsDead(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 1%}")
 	y.first()
 	tr := y.visit(50)
@@ -225,6 +234,7 @@ func TestAReleaseIsTakenBackWhileTheServerIsDead(t *testing.T) {
 }
 
 func TestAReleaseThatFailsInAStageNeverGetsAllRequests(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
 	y.more = "stages: [{percent: 20%, for: 1m}]\nsticky: false"
 	y.first()
@@ -251,6 +261,7 @@ func TestAReleaseThatFailsInAStageNeverGetsAllRequests(t *testing.T) {
 }
 
 func TestAnUnprovenReleaseIsHeldForAPerson(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 1s, error_rate: 1%, on_inconclusive: hold}")
 	y.first()
 	y.next()
@@ -271,6 +282,7 @@ func TestAnUnprovenReleaseIsHeldForAPerson(t *testing.T) {
 }
 
 func TestA66OneClientAmongManyTakesNoReleaseBack(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 8s, error_rate: 5%, on_inconclusive: promote}")
 	y.more = "proxy: {trusted_proxies: [127.0.0.1]}"
 	y.ail("all", "url") // A70: the URL fails on both releases
@@ -294,6 +306,7 @@ func TestA66OneClientAmongManyTakesNoReleaseBack(t *testing.T) {
 }
 
 func TestAPersonEndsAWatchAndTheNextDeploymentNeedsNotWait(t *testing.T) {
+	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 8m, error_rate: 5%, min: 2s}")
 	y.first()
 	tr := y.visit(100)
