@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/shiplock/shiplock/internal/load"
 	"github.com/shiplock/shiplock/internal/testneed"
 )
 
@@ -17,10 +19,10 @@ import (
 type trade struct {
 	*project
 	bell             *bell
-	lines            string // file of the gate
-	products, orders string // paths
-	releases         int    // trees written so far; also the number of the newest mark
-	gauge            int    // the release that gave the gauge's column its name
+	lines            string   // file of the gate
+	products, orders string   // paths
+	releases         int      // trees written so far; also the number of the newest mark
+	marked           []string // releases whose migration leaves a mark
 	tree             func(s *trade, breaking bool)
 	query            func(query string) []string
 	records          []record
@@ -46,24 +48,27 @@ func each(format string, first int) func(n int) []string {
 var unended = record{"open entries of the ledger", "", func(int) []string { return nil }}
 
 // next writes the tree of the next release. One by a route other than the
-// ordinary renames what the release before is said to read.
+// ordinary takes away what the release before has.
 func (s *trade) next(route string) {
 	s.w.t.Helper()
 	s.releases++
 	s.write("VERSION", fmt.Sprintln(s.releases), 0o644)
 	s.tree(s, route != "")
-	if route != "" {
-		s.gauge = s.releases
+	if route == "" {
+		s.marked = append(s.marked, fmt.Sprint(s.releases))
 	}
 }
 
-// phase is what a migration declares.
-func phase(breaking bool) string {
-	if breaking {
-		return `shiplock: phase=contract reason="the gauge has another name"`
-	}
-	return `shiplock: phase=expand reason="no release reads marks"`
+// expand is what the migrations declare.
+const expand = `shiplock: phase=expand reason="no release reads marks"`
+
+// users ask and order all the time, each request on a connection of its own.
+func (s *trade) users() *users {
+	return s.project.users(tradeRate, load.Request{Path: s.products, Weight: 3}, load.Request{Path: "/"},
+		load.Request{Method: http.MethodPost, Path: s.orders, Body: `{"key":"$ID","product":1}`})
 }
+
+const tradeRate = 15 // requests a second
 
 // appliedOnce fails the test unless every record says that each migration was
 // applied, and once.
@@ -139,11 +144,24 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL("INSERT INTO marks (migration) VALUES (%[3]d)", "DELETE FROM marks WHERE migration = %[3]d"),
         migrations.RunSQL("SELECT pg_sleep(0.3)", migrations.RunSQL.noop),
-        %[4]s
+        migrations.AddField("product", "m%[3]d", models.TextField(null=True)),
     ]
 `
 
-const marks = "CREATE TABLE marks (seq serial, migration integer NOT NULL); CREATE TABLE gauge (g0 text)"
+// A name that is taken away comes back with its values.
+const djangoRename = `from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("catalog", "%[1]s")]
+
+    operations = [
+        migrations.AddField("product", "m%[2]d", models.TextField(null=True)),
+        migrations.RenameField("product", "m%[3]d", "was%[3]d"),
+    ]
+`
+
+const marks = "CREATE TABLE marks (seq serial, migration integer NOT NULL)"
 
 func djangoTrade(t *testing.T) *trade {
 	t.Helper()
@@ -153,7 +171,7 @@ func djangoTrade(t *testing.T) *trade {
 	s.products, s.orders, s.tree = "/products/", "/orders/", djangoTree
 	s.query = func(query string) []string { return rows(t, url, query) }
 	s.records = []record{
-		{"marks", "SELECT migration::text FROM marks ORDER BY seq", each("%d", 0)},
+		{"marks", "SELECT migration::text FROM marks ORDER BY seq", func(int) []string { return s.marked }},
 		{"Django's table", "SELECT name::text FROM django_migrations WHERE name LIKE '%\\_mark' ORDER BY id", each("%d_mark", 1000)},
 		postgresLedger("catalog.%d_mark done"), postgresOpen, postgresColumns("catalog_product"),
 	}
@@ -164,21 +182,22 @@ from django.db import migrations
 class Migration(migrations.Migration):
     dependencies = [("catalog", "0002_stock")]
 
-    operations = [migrations.RunSQL(%q, "DROP TABLE marks; DROP TABLE gauge")]
-`, phase(false), marks), 0o644)
+    operations = [migrations.RunSQL(%q, "DROP TABLE marks")]
+`, expand, marks), 0o644)
 	return s
 }
 
 func djangoTree(s *trade, breaking bool) {
 	s.configure(djangoTradeYAML)
-	before, operation := fmt.Sprintf("%d_mark", 999+s.releases), fmt.Sprintf(`migrations.AddField("product", "m%d", models.TextField(null=True)),`, s.releases)
+	before := fmt.Sprintf("%d_mark", 999+s.releases)
 	if s.releases == 1 {
 		before = "1000_start"
 	}
+	text := fmt.Sprintf(djangoMark, expand, before, s.releases)
 	if breaking {
-		operation += fmt.Sprintf("\n        "+`migrations.RunSQL("ALTER TABLE gauge RENAME COLUMN g%[1]d TO g%[2]d", "ALTER TABLE gauge RENAME COLUMN g%[2]d TO g%[1]d"),`, s.gauge, s.releases)
+		text = fmt.Sprintf(djangoRename, before, s.releases, s.releases-1)
 	}
-	s.write(fmt.Sprintf("catalog/migrations/%d_mark.py", 1000+s.releases), fmt.Sprintf(djangoMark, phase(breaking), before, s.releases, operation), 0o644)
+	s.write(fmt.Sprintf("catalog/migrations/%d_mark.py", 1000+s.releases), text, 0o644)
 }
 
 func postgresLedger(format string) record {
@@ -189,7 +208,7 @@ var postgresOpen = record{unended.what, "SELECT migration || ' ' || status FROM 
 
 // postgresColumns are in the order in which they were added.
 func postgresColumns(table string) record {
-	return record{"columns", "SELECT column_name::text FROM information_schema.columns WHERE table_name = '" + table + "' AND column_name ~ '^m[0-9]+$' ORDER BY ordinal_position", each("m%d", 0)}
+	return record{"columns", "SELECT replace(column_name::text, 'was', 'm') FROM information_schema.columns WHERE table_name = '" + table + "' AND column_name ~ '^(m|was)[0-9]+$' ORDER BY ordinal_position", each("m%d", 0)}
 }
 
 const flaskTradeYAML = `
@@ -235,12 +254,12 @@ func flaskTrade(t *testing.T) *trade {
 	s.products, s.orders, s.tree = "/products/", "/orders/", flaskTree
 	s.query = func(query string) []string { return rows(t, url, query) }
 	s.records = []record{
-		{"marks", "SELECT migration::text FROM marks ORDER BY seq", each("%d", 0)},
+		{"marks", "SELECT migration::text FROM marks ORDER BY seq", func(int) []string { return s.marked }},
 		{"Alembic's table", "SELECT version_num::text FROM alembic_version", func(n int) []string { return []string{fmt.Sprint(1000 + n)} }},
 		postgresLedger("%d done"), postgresOpen, postgresColumns("product"),
 	}
-	s.write("migrations/versions/1000_start.py", fmt.Sprintf(alembicRevision, phase(false), "0002", "1000",
-		fmt.Sprintf("op.execute(%q)", marks), `op.execute("DROP TABLE marks; DROP TABLE gauge")`), 0o644)
+	s.write("migrations/versions/1000_start.py", fmt.Sprintf(alembicRevision, expand, "0002", "1000",
+		fmt.Sprintf("op.execute(%q)", marks), `op.execute("DROP TABLE marks")`), 0o644)
 	return s
 }
 
@@ -252,7 +271,7 @@ func flaskTree(s *trade, _ bool) {
 	down := fmt.Sprintf(`op.drop_column("product", "m%[1]d")
     op.execute("DELETE FROM marks WHERE migration = %[1]d")`, s.releases)
 	revision := fmt.Sprint(1000 + s.releases)
-	s.write("migrations/versions/"+revision+"_mark.py", fmt.Sprintf(alembicRevision, phase(false), fmt.Sprint(999+s.releases), revision, up, down), 0o644)
+	s.write("migrations/versions/"+revision+"_mark.py", fmt.Sprintf(alembicRevision, expand, fmt.Sprint(999+s.releases), revision, up, down), 0o644)
 }
 
 const goTradeYAML = `
@@ -301,5 +320,5 @@ INSERT INTO marks (migration, counted)
 -- +goose Down
 DELETE FROM marks WHERE migration = %[2]d;
 ALTER TABLE products DROP COLUMN m%[2]d;
-`, phase(false), s.releases), 0o644)
+`, expand, s.releases), 0o644)
 }
