@@ -144,16 +144,16 @@ DELETE FROM marks WHERE migration = %d;
 }
 
 // change replaces text in a file of the tree.
-func (y *yard) change(name, before, after string) {
-	y.t.Helper()
-	b, err := os.ReadFile(filepath.Join(y.dir, name))
+func (p *project) change(name, before, after string) {
+	p.w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.dir, name))
 	if err != nil {
-		y.t.Fatal(err)
+		p.w.t.Fatal(err)
 	}
 	if !strings.Contains(string(b), before) {
-		y.t.Fatalf("%s has no %q:\n%s", name, before, b)
+		p.w.t.Fatalf("%s has no %q:\n%s", name, before, b)
 	}
-	y.write(name, strings.Replace(string(b), before, after, 1), 0o644)
+	p.write(name, strings.Replace(string(b), before, after, 1), 0o644)
 }
 
 // query returns the rows of the shop's database.
