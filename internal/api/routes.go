@@ -62,6 +62,7 @@ func Handler(c Config) http.Handler {
 		"POST /v1/restores":           s.restore,
 		"POST /v1/migrations":         s.migrations,
 		"POST /v1/migrations/resolve": s.resolveMigration,
+		"POST /v1/backfills":          s.backfills,
 	} {
 		mux.HandleFunc(pattern, s.handle(h))
 	}

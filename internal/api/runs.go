@@ -27,7 +27,11 @@ func (s *server) request(ctx context.Context, in wire.NewRun) (ship.Request, err
 		req.Environment, in.Release = settings, number
 	}
 	var err error
-	req.Release, err = s.Store.Release(ctx, id.App, in.Release)
+	if in.Options.Backfill != "" {
+		req.Release, err = s.serving(ctx, id, in.Release)
+	} else {
+		req.Release, err = s.Store.Release(ctx, id.App, in.Release)
+	}
 	return req, err
 }
 
@@ -78,7 +82,7 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	opening := ship.Plan{Schema: ship.PlanSchema, Environment: req.Environment.ID, Verb: req.Verb, To: req.Release, Steps: plan.Opening()}
-	run, err := s.Store.AddRun(r.Context(), req, opening)
+	run, err := s.add(r.Context(), req, opening)
 	if err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 // releases come from: what goes up is what was proven below.
 func (s *server) promoted(ctx context.Context, req ship.Request) error {
 	after := req.Environment.After
-	if after == "" || req.Verb == ship.VerbRollback || req.Options.Down != "" {
+	if after == "" || req.Verb == ship.VerbRollback || req.Options.Down != "" || req.Options.Backfill != "" {
 		return nil
 	}
 	below, err := s.Store.DeployedIn(ctx, ship.EnvironmentID{App: req.Environment.ID.App, Name: after})

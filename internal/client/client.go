@@ -307,6 +307,11 @@ func (c *Client) Migrations(ctx context.Context, m wire.Migrations) (wire.Migrat
 	return m, c.call(ctx, http.MethodPost, "/v1/migrations", m, &m)
 }
 
+// Backfills asks how far the backfills of a release are, or pauses them.
+func (c *Client) Backfills(ctx context.Context, b wire.Backfills) (wire.Backfills, error) {
+	return b, c.call(ctx, http.MethodPost, "/v1/backfills", b, &b)
+}
+
 // ResolveMigration records what became of a migration.
 func (c *Client) ResolveMigration(ctx context.Context, r wire.Resolve) error {
 	return c.call(ctx, http.MethodPost, "/v1/migrations/resolve", r, nil)

@@ -11,6 +11,10 @@ import (
 // that somebody else holds. Nothing was changed; trying again later may work.
 var ErrBusy = errors.New("lock not granted in time")
 
+// ErrTooLong is in the chain of an error that came of a statement that was
+// ended because it took longer than it may. Nothing was changed.
+var ErrTooLong = errors.New("took longer than it may")
+
 // MaxRows and MaxRowsBytes bound what Rows returns: it is for small tables.
 const (
 	MaxRows      = 100_000

@@ -95,6 +95,9 @@ func inspect(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
 	}
 	w.newPlan = &p
+	if w.run.Request.Options.Backfill != "" {
+		return fmt.Sprintf("%d backfills in the release", len(facts.Backfills)), nil, nil
+	}
 	if facts.Listing == nil {
 		return "no migrations", nil, nil
 	}
@@ -121,10 +124,13 @@ func (w *work) facts(ctx context.Context) (plan.Facts, error) {
 	if len(deployed) > 0 {
 		f.FromSettings = &deployed[0].Settings
 	}
-	if w.tool == nil {
+	if w.db == nil {
 		return f, nil
 	}
 	if f.Ledger, err = w.db.Ledger(ctx); err != nil {
+		return f, err
+	}
+	if f.Backfills, err = w.backfillings(ctx); err != nil || w.tool == nil || w.run.Request.Options.Backfill != "" {
 		return f, err
 	}
 	l, err := w.list(ctx, nil)

@@ -131,6 +131,7 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 	}
 	if failure == nil {
 		r.Reason = w.success(r)
+		r.Notes = append(r.Notes, w.backfillNotes()...)
 		return r
 	}
 	r.Status, r.Kind, r.Step = ship.Broken, ship.KindOf(failure), w.failedStep()
@@ -157,6 +158,8 @@ func (w *work) success(r ship.Result) string {
 	switch {
 	case w.run.Request.Options.Down != "":
 		return fmt.Sprintf("%s is taken back in %s", names(w.run.Plan.Migrations), w.env())
+	case w.run.Request.Options.Backfill != "":
+		return fmt.Sprintf("the backfills of v%d are carried on in %s", r.Candidate, w.env())
 	case w.run.Request.Verb == ship.VerbMigrate:
 		return fmt.Sprintf("%s is migrated for v%d", w.env(), r.Candidate)
 	case r.Receipt != nil && w.run.Plan.From != nil:

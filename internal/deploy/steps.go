@@ -42,6 +42,7 @@ var steps = map[string]stepKind{
 	plan.Open:        {do: open, uncancellable: true},
 	plan.Drain:       {do: drain, uncancellable: true},
 	plan.Watch:       {do: watch, uncancellable: true},
+	plan.Backfill:    {do: doBackfill, uncancellable: true},
 	plan.Notify:      {do: tellAll, uncancellable: true},
 }
 

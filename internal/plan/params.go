@@ -19,6 +19,11 @@ type MigrateParams struct {
 	Restore bool     `json:"restore"` // writes were closed before the backup: it may be put back
 }
 
+// BackfillParams are the parameters of a [Backfill] step.
+type BackfillParams struct {
+	Names []string `json:"names"`
+}
+
 // ShiftParams are the parameters of a [Shift] step.
 type ShiftParams struct {
 	Watch  ship.Limits  `json:"watch"`

@@ -24,6 +24,7 @@ type Facts struct {
 	Listing      *migrate.Listing // nil without migrations
 	Ledger       []ship.Record
 	Unsettled    []string        // begun by another run, and nobody can tell how they ended
+	Backfills    []Backfilling   // those of the release
 	Counted      map[Loss]string // how much there is of what would be lost: "12 rows"
 }
 
@@ -46,6 +47,7 @@ const (
 	Open        = "open"
 	Watch       = "watch"
 	Drain       = "drain"
+	Backfill    = "backfill"
 	Notify      = "notify"
 )
 
@@ -76,10 +78,16 @@ func Build(f Facts) ship.Plan {
 	if f.Request.Options.Down != "" {
 		return down(f, p)
 	}
+	if f.Request.Options.Backfill != "" {
+		f.Listing, f.Request.Environment.Gates = nil, nil // the release passed them, and its migrations are not asked for
+	}
 	if f.Listing != nil {
 		p.Migrations = pending(f.Listing)
 	}
-	if p.Refused = refusal(f, p.Migrations); p.Refused != nil {
+	if p.Refused = refusal(f, p.Migrations); p.Refused == nil {
+		p.Refused = backfillsChanged(f)
+	}
+	if p.Refused != nil {
 		return p
 	}
 	route, why := route(f, p.Migrations)
@@ -87,7 +95,7 @@ func Build(f Facts) ship.Plan {
 		p.Refused = why
 		return p
 	}
-	p.Notes = notes(f, p.Migrations, route)
+	p.Notes = append(notes(f, p.Migrations, route), pausedNotes(f)...)
 	p.Steps = append(p.Steps, middle(f, p.Migrations, route)...)
 	return p
 }
@@ -114,6 +122,7 @@ func middle(f Facts, todo []ship.Migration, route string) []ship.Step {
 		s = append(s, gateStep(g))
 	}
 	switch {
+	case f.Request.Options.Backfill != "": // of the release that serves
 	case migratesOnly(f):
 		s = append(s, migrateSteps(f, todo, "")...)
 	case route == "hold":
@@ -125,6 +134,7 @@ func middle(f Facts, todo []ship.Migration, route string) []ship.Step {
 		s = append(s, startSteps(f)...)
 		s = append(s, shiftSteps(f, route)...)
 	}
+	s = append(s, backfillSteps(f)...)
 	return append(s, step(Notify, "people hear how it ended, success or not", "the result stands; the failure to tell is noted", time.Minute))
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
@@ -66,6 +67,14 @@ func accept(route string) func(*plan.Facts) {
 	return func(f *plan.Facts) { contract(f); f.Request.Options.Accept = route }
 }
 
+// fillings are one that was never begun, one that somebody paused, and one that
+// is done.
+var fillings = []plan.Backfilling{
+	{Name: "backfills/1_vat.sql", Table: "orders"},
+	{Name: "backfills/2_name.sql", Table: "users", Kept: database.Progress{Name: "backfills/2_name.sql", Status: database.FillPaused, Note: "paused by ann"}},
+	{Name: "backfills/0_old.sql", Table: "orders", Kept: database.Progress{Name: "backfills/0_old.sql", Status: database.FillDone}},
+}
+
 var cases = map[string]func(*plan.Facts){
 	"first-deployment":         func(f *plan.Facts) { f.From = nil },
 	"additive-migration":       func(*plan.Facts) {},
@@ -102,8 +111,18 @@ var cases = map[string]func(*plan.Facts){
 	"dirty":               func(f *plan.Facts) { f.Listing.Dirty = "schema_migrations says version 2 is dirty" },
 	"no-backup-no-reason": func(f *plan.Facts) { f.Request.Environment.Database.Backup = ship.Backup{Kind: "none"} },
 	"no-backup-by-choice": func(f *plan.Facts) { f.Request.Options.SkipBackup = "empty database" },
-	"migrate-only":        func(f *plan.Facts) { f.Request.Verb = ship.VerbMigrate },
-	"down":                func(f *plan.Facts) { goDown(f) },
+	"backfill":            func(f *plan.Facts) { f.Backfills = fillings },
+	"backfill-of-its-own": func(f *plan.Facts) {
+		f.Request.Verb, f.Request.Options.Backfill, f.Backfills = ship.VerbMigrate, plan.BackfillResume, fillings
+	},
+	"backfill-was-changed": func(f *plan.Facts) {
+		f.Backfills = []plan.Backfilling{{Name: "backfills/1_vat.sql", Checksum: "sha256:new", Kept: database.Progress{Name: "backfills/1_vat.sql", Checksum: "sha256:old", Cursor: []string{"7"}, Run: "d-5"}}}
+	},
+	"backfill-not-in-a-rollback": func(f *plan.Facts) {
+		f.Request.Verb, f.Backfills, f.Listing.Migrations[1].Applied = ship.VerbRollback, fillings, true
+	},
+	"migrate-only": func(f *plan.Facts) { f.Request.Verb = ship.VerbMigrate },
+	"down":         func(f *plan.Facts) { goDown(f) },
 	"down-has-no-way": func(f *plan.Facts) {
 		goDown(f)
 		f.Listing.Migrations[1].Reversible, f.Listing.Migrations[1].WhyNot = false, "no Down section"

@@ -29,6 +29,7 @@ type Options struct {
 	RevertSchema bool   `json:"revert_schema,omitempty"` // take completed expand migrations back too when the run fails
 	SkipBackup   string `json:"skip_backup,omitempty"`   // reason
 	Down         string `json:"down,omitempty"`          // with verb migrate: take migrations back until this one is gone
+	Backfill     string `json:"backfill,omitempty"`      // with verb migrate: carry on the backfills: "run", "resume" also those that are paused
 }
 
 // A Run is one carrying-out of a plan in one environment.
