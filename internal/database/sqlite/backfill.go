@@ -104,11 +104,11 @@ func (l *lock) fill(ctx context.Context, conn *sql.Conn, b database.Batch) (done
 	if p.Cursor != nil {
 		bound, do = b.SQL.Bound, b.SQL.Next
 	}
-	after, err := values(p.Cursor)
+	after, err := keyOf(p.Cursor)
 	if err != nil {
 		return done, err
 	}
-	last, err := values(p.Last)
+	last, err := keyOf(p.Last)
 	if err != nil {
 		return done, err
 	}
@@ -154,7 +154,7 @@ func boundOf(ctx context.Context, conn *sql.Conn, query string, args []any) ([]a
 	return row, rows.Scan(pointers...)
 }
 
-// texts and values keep the type of each part of a key, since SQLite compares
+// texts and keyOf keep the type of each part of a key, since SQLite compares
 // 1 and '1' by it.
 func texts(key []any) []string {
 	out := make([]string, len(key))
@@ -175,7 +175,7 @@ func texts(key []any) []string {
 	return out
 }
 
-func values(key []string) ([]any, error) {
+func keyOf(key []string) ([]any, error) {
 	out := make([]any, len(key))
 	for i, text := range key {
 		kind, text, _ := strings.Cut(text, ":")
