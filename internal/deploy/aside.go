@@ -54,7 +54,7 @@ func (w *work) startAgain(ctx context.Context, slot ship.Slot) error {
 	if err := w.insist(ctx, func() error { return w.platform.Start(ctx, w.fence, spec, slot) }); err != nil {
 		return fmt.Errorf("start v%d again: %w", rel.Number, err)
 	}
-	targets, err := w.targetsIn(ctx, slot)
+	targets, err := w.targetsIn(ctx, slot, old.Settings)
 	if err != nil {
 		return err
 	}

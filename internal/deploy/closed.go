@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/shiplock/shiplock/internal/failpoint"
+	"github.com/shiplock/shiplock/internal/deadline"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -13,14 +13,14 @@ import (
 
 // holdEvidence says when a hold ends by itself.
 type holdEvidence struct {
-	Until time.Time `json:"until"`
+	deadline.Deadline
 }
 
 // hold stops admitting requests and waits until none is under way. The bound
 // is the platform's: when it is over the hold ends whatever we do.
 func hold(ctx context.Context, w *work) (string, any, error) {
 	budget := w.run.Request.Environment.Hold
-	ev := holdEvidence{Until: failpoint.Now().Add(budget)}
+	ev := holdEvidence{deadline.In(budget)}
 	if !w.evidence(plan.Hold, &ev) {
 		if err := w.note(ctx, ev); err != nil {
 			return "", nil, err
@@ -48,7 +48,7 @@ func (w *work) left(share float64) (time.Duration, bool) {
 		return 0, false
 	}
 	reserve := time.Duration(share * float64(w.run.Request.Environment.Hold))
-	return ev.Until.Sub(failpoint.Now()) - reserve, true
+	return ev.Left() - reserve, true
 }
 
 // closeBehind has a hold that is not ended in time end in maintenance: from

@@ -122,14 +122,16 @@ func (m *migration) down(ctx context.Context) error {
 		if rec != nil && rec.Status == ship.RecordStarted {
 			begun = true
 		}
-		if !mig.Applied {
+		switch {
+		case !mig.Applied && !slices.Contains(m.found.Completed, id):
 			continue
-		}
-		if !mig.Reversible {
+		case !mig.Applied: // taken down before we were interrupted
+		case !mig.Reversible:
 			return ship.Errorf(ship.MigrationFailed, "", "%s has no way down: %s", id, mig.WhyNot)
-		}
-		if err := m.w.tool.Down(ctx, m.project, mig); err != nil {
-			return fmt.Errorf("take down %s: %w", id, err)
+		default:
+			if err := m.w.tool.Down(ctx, m.project, mig); err != nil {
+				return fmt.Errorf("take down %s: %w", id, err)
+			}
 		}
 		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{id}}); err != nil {
 			return err

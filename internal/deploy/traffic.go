@@ -92,15 +92,16 @@ func (w *work) targets(ctx context.Context) ([]health.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.targetsIn(ctx, slot)
+	return w.targetsIn(ctx, slot, w.run.Request.Environment)
 }
 
-func (w *work) targetsIn(ctx context.Context, slot ship.Slot) ([]health.Target, error) {
+// targetsIn returns what is to be probed in a slot whose release was deployed
+// with the given settings.
+func (w *work) targetsIn(ctx context.Context, slot ship.Slot, env ship.Environment) ([]health.Target, error) {
 	obs, err := w.platform.Observe(ctx, w.env())
 	if err != nil {
 		return nil, err
 	}
-	env := w.run.Request.Environment
 	host := env.Health.Host
 	if host == "" && len(env.Route.Hosts) > 0 {
 		host = env.Route.Hosts[0]

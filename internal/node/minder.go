@@ -51,8 +51,8 @@ func (e *environment) duties(ctx context.Context, s *envState, drain, guard *bac
 	}
 	now := failpoint.Now()
 	if s.Mode.Mode == ship.Holding {
-		if now.Before(s.Mode.Until) {
-			soon(s.Mode.Until)
+		if left := s.Mode.Left(); left > 0 {
+			soon(now.Add(left))
 		} else if err := e.letGo(ctx, s.Mode); err != nil {
 			e.complain("a hold was not ended", err)
 			soon(now.Add(time.Second))

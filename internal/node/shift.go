@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/deadline"
 	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/proxy"
@@ -149,10 +150,10 @@ func (e *environment) setMode(ctx context.Context, f ship.Fence, m platform.Mode
 		}
 		mode := modeState{Mode: m.Mode, For: m.For, Text: m.Text, Then: m.Then}
 		if m.Mode == ship.Holding {
-			mode.Until = failpoint.Now().Add(m.For)
+			mode.Deadline = deadline.In(m.For)
 		}
 		if s.Mode.Mode == m.Mode && s.Mode.For == m.For {
-			mode.Until = s.Mode.Until // a hold asked for again does not last longer
+			mode.Deadline = s.Mode.Deadline // a hold asked for again does not last longer
 		}
 		if mode == s.Mode {
 			return errUnchanged

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/atomicfile"
+	"github.com/shiplock/shiplock/internal/deadline"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -63,11 +64,11 @@ type grant struct {
 
 // modeState is how requests are treated, and until when.
 type modeState struct {
-	Mode  ship.Mode     `json:"mode"`
-	Until time.Time     `json:"until,omitzero"` // end of a hold
-	For   time.Duration `json:"for,omitempty"`
-	Text  string        `json:"text,omitempty"`
-	Then  ship.Mode     `json:"then,omitempty"` // what a hold ends in that nobody ended
+	Mode              ship.Mode     `json:"mode"`
+	deadline.Deadline               // of a hold
+	For               time.Duration `json:"for,omitempty"`
+	Text              string        `json:"text,omitempty"`
+	Then              ship.Mode     `json:"then,omitempty"` // what a hold ends in that nobody ended
 }
 
 // slotState is a release in a slot. It stays when the slot is stopped, so that
