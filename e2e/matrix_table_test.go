@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
+	"testing"
 
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -48,4 +50,35 @@ func expected(c cell) []string {
 		return []string{passed, failed, string(ship.RolledBack)}
 	}
 	return []string{passed}
+}
+
+// The short matrix is not to lose a fault or a moment when steps are added.
+func TestTheSampleHasEveryFaultAtEveryMoment(t *testing.T) {
+	const steps = 16 // of the ordinary route
+	met := map[string]bool{}
+	for _, g := range groups(false) {
+		for i := range steps {
+			before := len(met)
+			for j, m := range moments {
+				for k, f := range faults {
+					if g.pick(i, j, k) {
+						met[f.name], met[m], met[fmt.Sprint(i, m, f.name)] = true, true, true
+					}
+				}
+			}
+			if len(met) == before {
+				t.Errorf("step %d meets nothing", i)
+			}
+		}
+	}
+	for _, m := range moments {
+		if !met[m] {
+			t.Errorf("nothing happens %s", m)
+		}
+	}
+	for _, f := range faults {
+		if !met[f.name] {
+			t.Errorf("nothing meets %s", f.name)
+		}
+	}
 }

@@ -66,7 +66,7 @@ func (a *attempt) complain(format string, args ...any) {
 var quick = pace{delay: 20 * time.Millisecond, pause: "0.01", rows: 1, watch: "400ms", giveUp: "5s"}
 
 // The full matrix takes most of an hour: SHIPLOCK_MATRIX=all. Otherwise each
-// step meets one fault at each of its moments, so that every fault is met too.
+// step meets two faults, at two of its moments, so that every fault is met too.
 func TestCrashMatrix(t *testing.T) {
 	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
 	var done []outcome
@@ -94,7 +94,7 @@ func TestCrashMatrix(t *testing.T) {
 		}
 	}
 	if whole {
-		everyKindHasARow(t, done)
+		everyKindHasARow(t, done, all)
 	}
 	if whole || all {
 		report(t, done, all)
@@ -109,7 +109,9 @@ type group struct {
 
 func groups(all bool) []group {
 	if !all {
-		return []group{{"sample", func(step, moment, fault int) bool { return (4*step+3*moment)%len(faults) == fault }}}
+		return []group{{"sample", func(step, moment, fault int) bool {
+			return step%2 == moment%2 && (4*step+3*moment)%len(faults) == fault
+		}}}
 	}
 	var out []group
 	for i, f := range faults {
@@ -119,17 +121,21 @@ func groups(all bool) []group {
 }
 
 // everyKindHasARow fails the test when there is a kind of step that was never
-// interrupted.
-func everyKindHasARow(t *testing.T, done []outcome) {
+// interrupted, or not at each of its moments in the whole matrix.
+func everyKindHasARow(t *testing.T, done []outcome, all bool) {
 	kinds := deploy.Kinds()
 	for _, kind := range deploy.Undoable() {
 		kinds = append(kinds, "undo "+kind)
 	}
 	for _, kind := range kinds {
-		for _, m := range moments {
-			if !slices.ContainsFunc(done, func(o outcome) bool { return (o.Step == kind || strings.HasPrefix(o.Step, kind+" ")) && o.Moment == m }) {
-				t.Errorf("no run was disturbed %s of a step of kind %s", m, kind)
+		met := map[string]bool{}
+		for _, o := range done {
+			if o.Step == kind || strings.HasPrefix(o.Step, kind+" ") {
+				met[o.Moment] = true
 			}
+		}
+		if len(met) == 0 || all && len(met) < len(moments) {
+			t.Errorf("at a step of kind %s, runs were disturbed at %d of %d moments", kind, len(met), len(moments))
 		}
 	}
 	for _, f := range faults {
