@@ -46,7 +46,8 @@ func killings(e ended, route string, each bool) []killing {
 		}
 	}
 	var all []killing
-	for i, step := range e.steps() {
+	turn := len(route) // so that each route begins with another
+	for _, step := range e.steps() {
 		if kind, _, _ := strings.Cut(step, " "); route != "" && !slices.Contains(special[route], kind) {
 			continue // as in the ordinary route
 		}
@@ -55,10 +56,11 @@ func killings(e ended, route string, each bool) []killing {
 			k.after = took[step] / 2
 		}
 		for j, v := range ours {
-			if k.victim = v; each || i%len(ours) == j {
+			if k.victim = v; each || turn%len(ours) == j {
 				all = append(all, k)
 			}
 		}
+		turn++
 	}
 	return all
 }

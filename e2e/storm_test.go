@@ -14,8 +14,9 @@ import (
 
 var seed = flag.Uint64("storm.seed", 0, "repeat the storm with this seed; 0 takes a new one")
 
+var stormRuns = flag.Int("storm.runs", 40, "deploy so often in the storm")
+
 const (
-	stormRuns  = 40
 	stormKills = 2 // in each run
 	stormRate  = 20
 	stormDelay = 20 * time.Millisecond // of every answer
@@ -87,7 +88,7 @@ func TestStorm(t *testing.T) {
 	y.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, 1)
 	u := y.users()
 	killed := map[string]int{}
-	for range stormRuns {
+	for range *stormRuns {
 		release := y.next()
 		all := strikes(r, y.within)
 		for _, s := range all {
@@ -197,8 +198,8 @@ func (p *project) history() []ship.Run {
 func (y *weather) reckon(posts int64) {
 	y.t.Helper()
 	runs := y.settled()
-	if len(runs) != stormRuns+1 {
-		y.t.Errorf("%d runs are recorded, want %d", len(runs), stormRuns+1)
+	if len(runs) != *stormRuns+1 {
+		y.t.Errorf("%d runs are recorded, want %d", len(runs), *stormRuns+1)
 	}
 	for _, r := range runs {
 		if r.Result.Reason == "" || r.Result.Run != r.ID {
