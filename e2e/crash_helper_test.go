@@ -85,7 +85,7 @@ func newYard(t *testing.T, w *world, p pace) *yard {
 	y := &yard{t: t, pace: p, shop: shop, database: filepath.Join(dir, "shop.db"), lines: filepath.Join(dir, "gates"), bell: newBell(t, p.notify)}
 	y.project = &project{w: w, dir: filepath.Join(dir, "project"), port: freePort(t), host: "127.0.0.1"}
 	copyTree(t, filepath.Join("..", "examples", "go", "migrations"), filepath.Join(y.dir, "migrations"))
-	y.write("migrations/00100_start.sql", "-- +goose Up\nCREATE TABLE marks (migration INTEGER NOT NULL, counted INTEGER NOT NULL);\n\n-- +goose Down\nDROP TABLE marks;\n", 0o644)
+	y.write("migrations/00100_start.sql", "-- +goose Up\nCREATE TABLE marks (migration INTEGER NOT NULL, counted INTEGER NOT NULL);\nCREATE TABLE tally (id INTEGER PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0);\nINSERT INTO tally (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 3 FROM x WHERE i < 60) SELECT i FROM x;\n\n-- +goose Down\nDROP TABLE tally;\nDROP TABLE marks;\n", 0o644)
 	return y
 }
 
@@ -105,6 +105,16 @@ func (y *yard) next() {
 	y.configure()
 	y.version(y.pace.delay)
 	y.migration("backfill", fmt.Sprintf("ALTER TABLE products ADD COLUMN m%d TEXT;", y.releases), fmt.Sprintf("ALTER TABLE products DROP COLUMN m%d;", y.releases))
+	y.write(fmt.Sprintf("backfills/%05d_tally.sql", 1000+y.releases), "-- shiplock: backfill table=tally key=id batch=10\nUPDATE tally SET n = n + 1 WHERE :page;\n", 0o644)
+}
+
+// talliedOnce fails the test unless every backfill that the ledger has did
+// every row once.
+func (y *yard) talliedOnce() {
+	y.t.Helper()
+	if bad := y.query("SELECT 'row ' || id || ' was done ' || n || ' times, by ' || (SELECT count(*) FROM _shiplock_migration WHERE tool = 'backfill') || ' backfills' FROM tally WHERE n <> (SELECT count(*) FROM _shiplock_migration WHERE tool = 'backfill')"); len(bad) > 0 {
+		y.t.Errorf("%d rows: %s", len(bad), bad[0])
+	}
 }
 
 // version says which version the tree is, and how long its answers take.
@@ -211,6 +221,7 @@ func (y *yard) appliedOnce(n int) {
 			y.t.Errorf("%s: got %v, want %v", c.what, got, c.want)
 		}
 	}
+	y.talliedOnce()
 	if bad := y.query("SELECT migration || ' ' || status FROM _shiplock_migration WHERE status <> 'done'"); len(bad) > 0 {
 		y.t.Errorf("the ledger has open records: %v", bad)
 	}

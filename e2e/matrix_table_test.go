@@ -10,7 +10,7 @@ import (
 )
 
 // afterShift are the steps that begin when the new release serves already.
-var afterShift = []string{plan.Open, plan.Drain, plan.Watch, plan.Notify}
+var afterShift = []string{plan.Open, plan.Drain, plan.Watch, plan.Backfill, plan.Notify}
 
 // beforeMigrated are the steps after which the migration is still to come, in
 // the route that has it earliest.

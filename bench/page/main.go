@@ -29,6 +29,7 @@ func sections() []section {
 			"Requests of every kind go on while releases are swapped; the control run starts the same processes and swaps nothing."},
 		{"verdict", "How soon a bad release is noticed", "By simulation through the product's own evaluator, beside the rules that other tools use."},
 		{"deploy", "What a deployment costs", "Beside `zip`, `unzip` and `sha256sum` of the same tree in the same round."},
+		{"backfill", "Backfills beside writers", "One column of a table is filled in three ways, under the same constant load."},
 		{"lint", "The linter on a real server", "What the rules say, and what PostgreSQL did."},
 	}
 }

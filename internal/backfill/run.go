@@ -40,7 +40,8 @@ type Deps struct {
 	App func(context.Context) App
 	// Record makes the record of the ledger of a backfill that is done.
 	Record func(File) ship.Record
-	// Fixed, unless 0, is the size of every batch, for comparisons.
+	// Fixed, unless 0, is the size of every batch, with no rest and no waiting
+	// between them, for comparisons.
 	Fixed int
 }
 
@@ -170,7 +171,10 @@ func (b *filling) pass(ctx context.Context) (status, why string, err error) {
 			return "", "", nil
 		}
 		b.took(done)
-		if err := sleep(ctx, Rest(done.Took, b.dialect == sqltext.SQLite && b.Fixed == 0)); err != nil {
+		if b.Fixed > 0 {
+			continue
+		}
+		if err := sleep(ctx, Rest(done.Took, b.dialect == sqltext.SQLite)); err != nil {
 			return "", "", err
 		}
 	}
