@@ -1,6 +1,9 @@
 package node
 
 import (
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +11,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/analysis"
 	"github.com/shiplock/shiplock/internal/metrics"
+	"github.com/shiplock/shiplock/internal/metrics/metricstest"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -55,6 +59,21 @@ func TestWhatANodeMeasuresIsNamedAsPrometheusWantsIt(t *testing.T) {
 	n, err := testutil.GatherAndCount(g, "shiplock_requests_total", "shiplock_request_duration_seconds", "shiplock_instance_restarts_total", "shiplock_environment_claimed")
 	if err != nil || n != 6+1+1+1 {
 		t.Errorf("%d measurements, %v", n, err)
+	}
+}
+
+// A measurement is named in the source, measured here, and in the document.
+func TestEveryMeasurementOfANodeIsDocumented(t *testing.T) {
+	families := busy(t)
+	metricstest.Documented(t, "../../docs/operations.md", "Of the node", families)
+	source, err := os.ReadFile("metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`"(shiplock_\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		if !slices.ContainsFunc(families, func(f metrics.Family) bool { return f.Name == name[1] }) {
+			t.Errorf("%s is not measured by this test", name[1])
+		}
 	}
 }
 
