@@ -80,9 +80,9 @@ func newWorld(t *testing.T) *world {
 }
 
 // up starts the server and waits until it answers.
-func (w *world) up() {
+func (w *world) up(more ...string) {
 	w.t.Helper()
-	w.server = exec.Command(w.binary, "up", "--data", w.data)
+	w.server = exec.Command(w.binary, append([]string{"up", "--data", w.data}, more...)...)
 	log, err := os.OpenFile(w.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		w.t.Fatal(err)

@@ -129,15 +129,16 @@ func (a *App) Close() error { return a.store.Close() }
 // Run keeps the node running, carries out runs, first of all those an earlier
 // server left, and serves the API until ctx ends. ready is called once.
 func (a *App) Run(ctx context.Context, ready func()) error {
-	if err := a.node.ensure(ctx); err != nil {
-		return err
-	}
 	var shown net.Listener
 	if a.Metrics != "" {
 		var err error
 		if shown, err = metrics.Listen(ctx, a.Metrics); err != nil {
 			return err
 		}
+		defer shown.Close()
+	}
+	if err := a.node.ensure(ctx); err != nil {
+		return err
 	}
 	l, err := listen(SocketPath(a.Dir))
 	if err != nil {

@@ -134,16 +134,23 @@ func Handler(read Read, log *slog.Logger) http.Handler {
 	})
 }
 
-// Listen opens the address metrics are read at. It has to be of the loopback
-// interface: what is measured is nobody else's business, and there is no
-// password.
-func Listen(ctx context.Context, address string) (net.Listener, error) {
+// Allowed refuses an address that is not one of the loopback interface: what
+// is measured is nobody else's business, and there is no password.
+func Allowed(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, ship.Errorf(ship.Invalid, "--metrics 127.0.0.1:9464", "address of the metrics: %w", err)
+		return ship.Errorf(ship.Invalid, "--metrics 127.0.0.1:9464", "address of the metrics: %w", err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, ship.Errorf(ship.Invalid, "--metrics 127.0.0.1:9464", "metrics are shown on the loopback interface only, not at %s", address)
+		return ship.Errorf(ship.Invalid, "--metrics 127.0.0.1:9464", "metrics are shown on the loopback interface only, not at %s", address)
+	}
+	return nil
+}
+
+// Listen opens the address metrics are read at, if it is [Allowed].
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	if err := Allowed(address); err != nil {
+		return nil, err
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/metrics"
 	"github.com/shiplock/shiplock/internal/proxy"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -65,6 +66,11 @@ func Run(ctx context.Context, o Options) error {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	var h *handover
+	if o.Handover == 0 && o.Metrics != "" { // once it runs it serves, whatever becomes of its metrics
+		if err := metrics.Allowed(o.Metrics); err != nil {
+			return err
+		}
+	}
 	if o.Handover != 0 {
 		var err error
 		if h, err = takeOver(o.Handover); err != nil {
