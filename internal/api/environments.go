@@ -200,6 +200,22 @@ func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+func (s *server) rehearse(w http.ResponseWriter, r *http.Request) error {
+	var in wire.Rehearse
+	if err := read(r, &in); err != nil {
+		return err
+	}
+	rel, err := s.Store.Release(r.Context(), in.Environment.ID.App, in.Release)
+	if err != nil {
+		return err
+	}
+	v, err := s.Engine.Rehearse(r.Context(), ship.Request{Verb: "rehearse", Environment: in.Environment, Release: rel}, in.Gate, func(string) {})
+	if err != nil {
+		return err
+	}
+	return write(w, v)
+}
+
 func (s *server) resolveMigration(w http.ResponseWriter, r *http.Request) error {
 	var in wire.Resolve
 	if err := read(r, &in); err != nil {

@@ -47,6 +47,7 @@ func Handler(c Config) http.Handler {
 		"GET /v1/releases":            s.releases,
 		"POST /v1/releases/prune":     s.prune,
 		"POST /v1/plans":              s.plan,
+		"POST /v1/rehearsals":         s.rehearse,
 		"POST /v1/runs":               s.addRun,
 		"GET /v1/runs":                s.runs,
 		"GET /v1/runs/{id}":           s.run,

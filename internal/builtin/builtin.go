@@ -9,6 +9,7 @@ import (
 	"github.com/shiplock/shiplock/internal/database/sqlite"
 	"github.com/shiplock/shiplock/internal/gate"
 	gatecommand "github.com/shiplock/shiplock/internal/gate/command"
+	gaterehearsal "github.com/shiplock/shiplock/internal/gate/rehearsal"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/migrate/alembic"
 	"github.com/shiplock/shiplock/internal/migrate/django"
@@ -48,6 +49,7 @@ func Tools() *migrate.Registry {
 func Gates() *gate.Registry {
 	r := new(gate.Registry)
 	gate.Register(r, "command", gatecommand.New)
+	gate.Register(r, "rehearsal", gaterehearsal.New)
 	return r
 }
 

@@ -176,6 +176,12 @@ func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event)
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", st.Name, e.State, took, indent(mask.Terminal(cmp.Or(e.Error, texts[st.Name])), 4))
 	}
 	_ = t.Flush()
+	for _, e := range j.Entries {
+		var v ship.Verdict
+		if json.Unmarshal(e.Evidence, &v) == nil && v.Rehearsal != nil {
+			printRehearsal(w, v)
+		}
+	}
 	if r.Result.Reason != "" {
 		s.summary(w, r.Result)
 	}

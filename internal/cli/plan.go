@@ -58,6 +58,10 @@ func printPlan(w io.Writer, p ship.Plan) {
 	for _, m := range p.Migrations {
 		printMigration(w, m)
 	}
+	if p.Rehearsal != nil {
+		fmt.Fprintln(w)
+		printRehearsal(w, *p.Rehearsal)
+	}
 	if len(p.Settings) > 0 {
 		fmt.Fprintf(w, "\nSettings that change:\n")
 	}

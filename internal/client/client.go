@@ -312,6 +312,12 @@ func (c *Client) Backfills(ctx context.Context, b wire.Backfills) (wire.Backfill
 	return b, c.call(ctx, http.MethodPost, "/v1/backfills", b, &b)
 }
 
+// Rehearse has migrations carried out on a copy, and judged.
+func (c *Client) Rehearse(ctx context.Context, in wire.Rehearse) (ship.Verdict, error) {
+	var v ship.Verdict
+	return v, c.call(ctx, http.MethodPost, "/v1/rehearsals", in, &v)
+}
+
 // ResolveMigration records what became of a migration.
 func (c *Client) ResolveMigration(ctx context.Context, r wire.Resolve) error {
 	return c.call(ctx, http.MethodPost, "/v1/migrations/resolve", r, nil)

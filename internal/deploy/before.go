@@ -189,7 +189,11 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 			r, err := w.command(ctx, migrate.Command{Name: "gate-" + p.Gate.Name, Argv: argv, Timeout: p.Gate.Timeout})
 			return r.Code, string(r.Stdout) + string(r.Stderr), err
 		},
+		Rehearse: w.rehearser(),
 	})
+	if err == nil {
+		err = w.keepRehearsal(verdict)
+	}
 	switch {
 	case err != nil:
 		return "", nil, fmt.Errorf("gate %s: %w", p.Gate.Name, err)

@@ -42,7 +42,9 @@ func (e *Engine) Plan(ctx context.Context, req ship.Request, progress func(strin
 	if err != nil {
 		return ship.Plan{}, w.mask.Error(err)
 	}
-	return plan.Build(facts), nil
+	out := plan.Build(facts)
+	out.Rehearsal = w.rehearsed(ctx)
+	return out, nil
 }
 
 // op is something done to an environment outside a run, under the same claim.

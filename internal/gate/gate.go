@@ -26,4 +26,14 @@ type Candidate struct {
 	// Command runs argv in the release's folder with its environment, once
 	// per run and gate, and returns its exit code and the end of its output.
 	Command func(ctx context.Context, argv ship.Argv) (code int, output string, err error)
+	// Rehearse has the pending migrations carried out on a copy of the target
+	// database; nil where there are none.
+	Rehearse func(ctx context.Context, r Rehearsing) (ship.Rehearsal, error)
+}
+
+// Rehearsing says how a rehearsal is made.
+type Rehearsing struct {
+	Downgrade bool             // ways down are tried too
+	MaxSize   int64            // bytes of the database, at most
+	Rows      map[string]int64 // of tables in production, where that is another database
 }

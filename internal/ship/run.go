@@ -18,6 +18,8 @@ type Plan struct {
 	Settings    []Change      `json:"settings,omitempty"`
 	Notes       []string      `json:"notes,omitempty"`
 	Refused     *Refusal      `json:"refused,omitempty"`
+	// Rehearsal is the last one of this release, if the database is as it was.
+	Rehearsal *Verdict `json:"rehearsal,omitempty"`
 }
 
 // PlanSchema is the version of [Plan] this program writes and the highest it reads.

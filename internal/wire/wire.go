@@ -115,6 +115,14 @@ type Migrations struct {
 	Ledger      []ship.Record    `json:"ledger,omitempty"`
 }
 
+// Rehearse asks for a release's migrations to be carried out on a copy of the
+// environment's database, and judged by a gate. The answer is its verdict.
+type Rehearse struct {
+	Environment ship.Environment `json:"environment"`
+	Release     int              `json:"release"`
+	Gate        ship.Plugin      `json:"gate"`
+}
+
 // Prune asks for releases nobody needs any more to be deleted, or says which
 // were and which were not.
 type Prune struct {

@@ -1,0 +1,264 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/shiplock/shiplock/internal/atomicfile"
+	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/gate"
+	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/rehearse"
+	"github.com/shiplock/shiplock/internal/ship"
+)
+
+// Rehearse has a gate of kind rehearsal judge a release's pending migrations
+// by a copy of an environment's database. It changes nothing that serves and
+// takes no claim.
+func (e *Engine) Rehearse(ctx context.Context, req ship.Request, p ship.Plugin, progress func(string)) (ship.Verdict, error) {
+	g, err := e.Plugins.Gate(p)
+	if err != nil {
+		return ship.Verdict{}, err
+	}
+	w, err := e.open(ship.Run{ID: "rehearsal", Request: req})
+	if err != nil {
+		return ship.Verdict{}, err
+	}
+	defer w.close()
+	w.detached = true
+	if err := w.upload(ctx); err != nil {
+		return ship.Verdict{}, err
+	}
+	prepared, err := w.platform.Prepare(ctx, w.spec)
+	if err != nil {
+		return ship.Verdict{}, err
+	}
+	progress(prepared.Took)
+	w.prepared = &prepared
+	v, err := g.Judge(ctx, gate.Candidate{Name: w.env().Name, Release: req.Release, Dir: w.folder(), Rehearse: w.rehearser()})
+	if err != nil {
+		return v, w.mask.Error(err)
+	}
+	return v, w.keepRehearsal(v)
+}
+
+// rehearsalFile is where the last rehearsal of the release here is kept.
+func (w *work) rehearsalFile() string {
+	digest := strings.NewReplacer(":", "-", "/", "-").Replace(w.run.Request.Release.Artifact.Digest)
+	return filepath.Join(w.e.Dir, "rehearsals", w.env().App, w.env().Name, digest+".json")
+}
+
+// keepRehearsal makes a verdict be shown by later plans.
+func (w *work) keepRehearsal(v ship.Verdict) error {
+	if v.Rehearsal == nil {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	path := w.rehearsalFile()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("keep rehearsal: %w", err)
+	}
+	if err := atomicfile.Write(path, text, 0o600); err != nil {
+		return fmt.Errorf("keep rehearsal: %w", err)
+	}
+	return nil
+}
+
+// rehearsed returns the last rehearsal of the release, nil when there is none
+// or the database is not any more what it was then.
+func (w *work) rehearsed(ctx context.Context) *ship.Verdict {
+	if w.tool == nil {
+		return nil
+	}
+	text, err := os.ReadFile(w.rehearsalFile())
+	if err != nil {
+		return nil
+	}
+	var v ship.Verdict
+	if json.Unmarshal(text, &v) != nil || v.Rehearsal == nil {
+		return nil
+	}
+	if now, err := w.state(ctx); err != nil || now != v.Rehearsal.State {
+		return nil
+	}
+	return &v
+}
+
+// rehearser returns what rehearses for a gate, nil without migrations.
+func (w *work) rehearser() func(context.Context, gate.Rehearsing) (ship.Rehearsal, error) {
+	if w.tool == nil {
+		return nil
+	}
+	return func(ctx context.Context, how gate.Rehearsing) (ship.Rehearsal, error) {
+		l, err := w.list(ctx, nil)
+		if err != nil {
+			return ship.Rehearsal{}, fmt.Errorf("list migrations: %w", err)
+		}
+		var pending []ship.Migration
+		for _, m := range l.Migrations {
+			if !m.Applied {
+				pending = append(pending, m)
+			}
+		}
+		state, err := w.state(ctx)
+		if err != nil {
+			return ship.Rehearsal{}, err
+		}
+		out := ship.Rehearsal{Migrations: []ship.Rehearsed{}}
+		if len(pending) > 0 {
+			if out, err = w.rehearse(ctx, pending, how); err != nil {
+				return out, err
+			}
+		}
+		out.Release, out.Database, out.State = w.run.Request.Release.Artifact.Digest, w.db.Name(), state
+		return w.masked(out)
+	}
+}
+
+func (w *work) rehearse(ctx context.Context, pending []ship.Migration, how gate.Rehearsing) (out ship.Rehearsal, err error) {
+	shadower, ok := w.db.(database.Shadower)
+	if !ok {
+		return out, ship.Errorf(ship.Invalid, "take the gate from the environment", "a database of kind %s cannot be copied to rehearse on", w.run.Request.Environment.Database.Kind)
+	}
+	app, err := w.resolver.Resolve(w.run.Request.Environment.Database.URL)
+	if err != nil {
+		return out, err
+	}
+	if name := w.elsewhere(); name != "" {
+		return out, ship.Errorf(ship.Invalid, "have the release read DATABASE_URL alone",
+			"the variable %s leads to the real database too: a tool could migrate that instead of the copy", name)
+	}
+	w.progress(ctx)("copying " + w.db.Name())
+	shadow, err := shadower.Shadow(ctx, database.ShadowOptions{App: app, MaxSize: how.MaxSize})
+	if err != nil {
+		return out, err
+	}
+	defer func() {
+		if dropped := shadow.Drop(context.WithoutCancel(ctx)); dropped != nil {
+			w.e.Log.Warn("drop the copy", "run", w.run.ID, "error", w.mask.String(dropped.Error()))
+		}
+	}()
+	tree, closeTree, err := w.tree()
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, closeTree()) }()
+	return rehearse.Run(ctx, rehearse.Config{
+		Shadow: shadow, Tool: w.tool, Pending: pending, Downgrade: how.Downgrade, Rows: how.Rows, Run: w.run.ID, Progress: w.progress(ctx),
+		Project: func(s database.Shadow, lock database.Lock, f ship.Fence) migrate.Project {
+			return w.shadowProject(tree, s, lock, f)
+		},
+	})
+}
+
+// elsewhere returns a variable that holds the password of the database, or the
+// path of its file, and is not replaced as a whole when a tool is to work on a copy.
+func (w *work) elsewhere() string {
+	env := w.run.Request.Environment
+	for _, name := range slices.Sorted(maps.Keys(w.spec.Vars)) {
+		text := w.spec.Vars[name].Reveal()
+		for _, v := range []ship.Value{env.Database.URL, env.Database.Direct()} {
+			secret, err := w.resolver.Resolve(v)
+			if err != nil || secret.Reveal() == text || name == "DATABASE_URL" {
+				break
+			}
+			u, err := url.Parse(secret.Reveal())
+			if err != nil {
+				continue
+			}
+			if password, ok := u.User.Password(); ok && len(password) >= minPassword && strings.Contains(text, password) {
+				return name
+			}
+			if path := strings.TrimPrefix(u.Path, "/"); strings.HasPrefix(u.Scheme, "sqlite") && len(path) >= minPassword && strings.Contains(text, path) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// minPassword is the length below which finding it in a text means nothing.
+const minPassword = 4
+
+// shadowProject is the release with a copy for its database.
+func (w *work) shadowProject(tree fs.FS, s database.Shadow, lock database.Lock, f ship.Fence) migrate.Project {
+	env := w.run.Request.Environment
+	return migrate.Project{
+		Dir: w.folder(), Tree: tree, Fence: f, Release: w.run.Request.Release.Artifact.Digest,
+		Runner:  &shadowRunner{w: w, shadow: s, fence: f},
+		Session: session{s, lock, env.Database.Kind},
+		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
+	}
+}
+
+// A shadowRunner runs a tool's commands against a copy. They have no names: a
+// rehearsal that was cut off begins anew, on another copy.
+type shadowRunner struct {
+	w      *work
+	shadow database.Shadow
+	fence  ship.Fence
+}
+
+func (r *shadowRunner) Run(ctx context.Context, c migrate.Command) (migrate.Result, error) {
+	env := r.w.run.Request.Environment
+	vars := map[string]string{}
+	// Whatever else holds the URL of the real database must not lead there.
+	for name, value := range r.w.spec.Vars {
+		for _, v := range []ship.Value{env.Database.URL, env.Database.Direct()} {
+			if own, err := r.w.resolver.Resolve(v); err == nil && own.Reveal() == value.Reveal() {
+				vars[name] = r.shadow.URL().Reveal()
+			}
+		}
+	}
+	vars["DATABASE_URL"] = r.shadow.URL().Reveal()
+	maps.Copy(vars, r.shadow.ToolVars(r.fence, env.Migrate.LockTimeout))
+	maps.Copy(vars, c.Vars)
+	c.Vars, c.Name = vars, ""
+	return r.w.command(ctx, c)
+}
+
+// state names the schema and what is applied: a rehearsal is of one state.
+func (w *work) state(ctx context.Context) (string, error) {
+	catalog, err := w.db.Catalog(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the schema: %w", err)
+	}
+	ledger, err := w.db.Ledger(ctx)
+	if err != nil {
+		return "", err
+	}
+	applied := []string{}
+	for _, r := range ledger {
+		applied = append(applied, r.Migration+" "+string(r.Status))
+	}
+	text, err := json.Marshal([]any{catalog, applied})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
+
+// masked hides secrets in what statements and messages said.
+func (w *work) masked(r ship.Rehearsal) (ship.Rehearsal, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	var out ship.Rehearsal
+	return out, json.Unmarshal([]byte(w.mask.String(string(text))), &out)
+}
