@@ -144,6 +144,7 @@ func (w *work) fillAll(ctx context.Context, names []string, found *backfillEvide
 }
 
 func (w *work) fillDeps(db database.Backfiller, lock database.Filler, cancelled *bool) backfill.Deps {
+	begun, left := time.Now(), false
 	return backfill.Deps{
 		DB: db, Lock: lock, Fence: w.fence,
 		Stop: func(ctx context.Context) (status, why string, err error) {
@@ -152,10 +153,26 @@ func (w *work) fillDeps(db database.Backfiller, lock database.Filler, cancelled 
 		},
 		Tell: func(text string, p database.Progress) {
 			w.event(context.Background(), ship.EventProgress, text, p)
+			if !left && time.Since(begun) > worthLeaving {
+				left = true
+				w.letLeave(context.Background())
+			}
 		},
 		App:    w.app,
 		Record: w.fillRecord,
 	}
+}
+
+// letLeave tells who waits for proven health that there is nothing more to wait
+// for: a backfill takes hours, and its release serves.
+func (w *work) letLeave(ctx context.Context) {
+	var seen watchEvidence
+	if !w.evidence(plan.Watch, &seen) || seen.Verdict.Outcome != ship.Pass {
+		return
+	}
+	r := w.result(ctx, nil)
+	r.Status, r.Reason = ship.Running, fmt.Sprintf("v%d is healthy, proven; its backfill goes on", r.Candidate)
+	w.event(ctx, ship.EventHealthy, r.Reason, r)
 }
 
 // fillStop tells whether a person wants the backfill to pause, or the run to
