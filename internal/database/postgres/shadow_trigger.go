@@ -13,16 +13,16 @@ import (
 // The event trigger writes, at the end of each command, which locks its
 // session holds: nobody outside could see them all.
 const (
-	installSQL = `CREATE SCHEMA IF NOT EXISTS _shiplock;
-CREATE TABLE _shiplock.rehearsed (seq bigserial, at timestamptz DEFAULT clock_timestamp(), begun timestamptz, statement text, relation oid, mode text);
-GRANT USAGE ON SCHEMA _shiplock TO PUBLIC; GRANT ALL ON _shiplock.rehearsed TO PUBLIC; GRANT ALL ON SEQUENCE _shiplock.rehearsed_seq_seq TO PUBLIC;
-CREATE FUNCTION _shiplock.rehearse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-	INSERT INTO _shiplock.rehearsed (begun, statement, relation, mode)
+	installSQL = `CREATE SCHEMA _shiplock_watch;
+CREATE TABLE _shiplock_watch.rehearsed (seq bigserial, at timestamptz DEFAULT clock_timestamp(), begun timestamptz, statement text, relation oid, mode text);
+GRANT USAGE ON SCHEMA _shiplock_watch TO PUBLIC; GRANT ALL ON _shiplock_watch.rehearsed TO PUBLIC; GRANT ALL ON SEQUENCE _shiplock_watch.rehearsed_seq_seq TO PUBLIC;
+CREATE FUNCTION _shiplock_watch.rehearse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO _shiplock_watch.rehearsed (begun, statement, relation, mode)
 	SELECT statement_timestamp(), left(current_query(), 2000), l.relation, l.mode FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_locks l
 	ON l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted;
 END $$;
-CREATE EVENT TRIGGER _shiplock_rehearse ON ddl_command_end EXECUTE PROCEDURE _shiplock.rehearse()`
-	uninstallSQL = `DROP EVENT TRIGGER IF EXISTS _shiplock_rehearse; DROP FUNCTION IF EXISTS _shiplock.rehearse(); DROP TABLE IF EXISTS _shiplock.rehearsed`
+CREATE EVENT TRIGGER _shiplock_rehearse ON ddl_command_end EXECUTE PROCEDURE _shiplock_watch.rehearse()`
+	uninstallSQL = `DROP EVENT TRIGGER IF EXISTS _shiplock_rehearse; DROP SCHEMA IF EXISTS _shiplock_watch CASCADE`
 )
 
 // install tells whether it may: event triggers are a superuser's.
@@ -43,7 +43,7 @@ func (w *watching) uninstall(ctx context.Context) ([]ship.Effect, error) {
 
 func (w *watching) told(ctx context.Context) ([]ship.Effect, error) {
 	rows, err := w.conn.Query(ctx, `SELECT begun, max(at), statement, array_remove(array_agg(relation::bigint ORDER BY seq), NULL), array_remove(array_agg(mode ORDER BY seq), NULL)
-		FROM _shiplock.rehearsed GROUP BY begun, statement ORDER BY min(seq)`)
+		FROM _shiplock_watch.rehearsed GROUP BY begun, statement ORDER BY min(seq)`)
 	if err != nil {
 		return nil, err
 	}
