@@ -37,6 +37,7 @@ func stepsOf(t *testing.T, y *yard, args ...string) []string {
 }
 
 func TestKillOfAnyProcessInTheMiddleOfAnyStep(t *testing.T) {
+	t.Parallel()
 	for _, v := range victims {
 		t.Run(v.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -103,6 +104,7 @@ func (y *yard) hitRun(step string, v victim, u *users, args ...string) {
 // The routes for changes that the running release cannot live with have steps
 // of their own, in which no request reaches the database.
 func TestKillInTheStepsOfAnInterruption(t *testing.T) {
+	t.Parallel()
 	for _, route := range []string{"hold", "maintenance"} {
 		for _, v := range victims {
 			t.Run(route+" "+v.name, func(t *testing.T) {
@@ -142,6 +144,7 @@ func TestKillInTheStepsOfAnInterruption(t *testing.T) {
 // A power cut ends everything at once, and nothing of ours can do anything
 // about it. Without the instances it is as if the machine had lost only us.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	for _, instances := range []bool{false, true} {
 		t.Run(fmt.Sprintf("instances %t", instances), func(t *testing.T) {
 			w := newWorld(t)
@@ -202,6 +205,7 @@ func (y *yard) cut(step string, instances bool) {
 // A release that fails ends as it would have, however often the server is
 // killed while that is found out and taken back.
 func TestKillWhileARunFails(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		ruin func(*yard)

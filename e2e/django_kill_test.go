@@ -60,6 +60,7 @@ func applied(t *testing.T, url, name string) (django, ledger int) {
 }
 
 func TestDjangoKillInTheMiddleOfMigrateIsResumedAndNothingIsAppliedTwice(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "1s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := p.traffic(20)
@@ -78,6 +79,7 @@ func TestDjangoKillInTheMiddleOfMigrateIsResumedAndNothingIsAppliedTwice(t *test
 }
 
 func TestDjangoKillOfMigrateItselfLeavesNothingOfAnAtomicMigration(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "1s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	p.next("slow")
@@ -95,6 +97,7 @@ func TestDjangoKillOfMigrateItselfLeavesNothingOfAnAtomicMigration(t *testing.T)
 }
 
 func TestDjangoKillInANonAtomicMigrationPausesAndAPersonDecides(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "1s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	p.next("slow-nonatomic")

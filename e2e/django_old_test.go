@@ -16,6 +16,7 @@ var oldDjango = []string{
 }
 
 func TestDjangoOfDebianFromReleaseToReleaseAndBack(t *testing.T) {
+	t.Parallel()
 	url := testneed.Postgres(t)
 	testneed.Python(t, oldDjango...)
 	p := newWorld(t).newProject("django", map[string]string{"DATABASE_URL": url, "SECRET_KEY": "canary-key-5f1c0b7e"})

@@ -98,6 +98,7 @@ func ordersTakenOnce(t *testing.T, p *project, url string) {
 }
 
 func TestDjangoFromReleaseToReleaseUnderLoad(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "3s")
 
 	first := p.do("deploy", "production")
@@ -170,6 +171,7 @@ func restartInstances(t *testing.T, p *project) {
 }
 
 func TestDjangoReleaseThatCrashesAfterTheSwapIsTakenBack(t *testing.T) {
+	t.Parallel()
 	p, _ := djangoShop(t, "15s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := p.traffic(40)
@@ -190,6 +192,7 @@ func TestDjangoReleaseThatCrashesAfterTheSwapIsTakenBack(t *testing.T) {
 }
 
 func TestDjangoNonAtomicMigrationThatFailsHalfWayPausesWithTheFacts(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "1s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := p.traffic(30)
@@ -224,6 +227,7 @@ func exec1(t *testing.T, url, sql string) {
 }
 
 func TestDjangoIncompatibleChange(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "1s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 
@@ -285,6 +289,7 @@ func switchesOf(t *testing.T, variant string) string {
 }
 
 func TestDjangoMaintenancePutsTheBackupBackWhenThereIsNoWayDown(t *testing.T) {
+	t.Parallel()
 	p, url := djangoShop(t, "1s")
 	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	before := rows(t, url, `SELECT id || ' ' || price_cents FROM catalog_product ORDER BY id`)

@@ -90,6 +90,7 @@ func (p *project) answers(path, version string) {
 }
 
 func TestFlaskFromReleaseToReleaseUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := newFlaskShop(t)
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := s.traffic(30)
@@ -170,6 +171,7 @@ func (s *flaskShop) container() *container {
 }
 
 func TestFlaskReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
+	t.Parallel()
 	s := &flaskShop{project: &project{w: &world{t: t}, dir: t.TempDir()}}
 	s.prepare()
 	copyTree(t, "../examples/flask", s.dir)

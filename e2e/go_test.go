@@ -156,6 +156,7 @@ func (e ended) says(t *testing.T, words ...string) {
 }
 
 func TestGoFromReleaseToReleaseUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := newGoShop(t, newWorld(t), "2s")
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := s.traffic(60)
@@ -247,6 +248,7 @@ func (p *project) restarted(process, path string) {
 }
 
 func TestGoReleaseThatMisbehavesAfterTheSwapIsTakenBack(t *testing.T) {
+	t.Parallel()
 	s := newGoShop(t, newWorld(t), "20s")
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := s.traffic(60)
@@ -267,6 +269,7 @@ func TestGoReleaseThatMisbehavesAfterTheSwapIsTakenBack(t *testing.T) {
 }
 
 func TestGoIncompatibleChangeUnderAHold(t *testing.T) {
+	t.Parallel()
 	s := newGoShop(t, newWorld(t), "1s")
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	tr := s.traffic(40)
@@ -306,6 +309,7 @@ func TestGoIncompatibleChangeUnderAHold(t *testing.T) {
 }
 
 func TestGoIncompatibleChangeUnderMaintenance(t *testing.T) {
+	t.Parallel()
 	s := newGoShop(t, newWorld(t), "1s")
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	before := s.prices()
@@ -325,6 +329,7 @@ func TestGoIncompatibleChangeUnderMaintenance(t *testing.T) {
 }
 
 func TestGoMaintenancePutsTheBackupBackWhenThereIsNoWayDown(t *testing.T) {
+	t.Parallel()
 	s := newGoShop(t, newWorld(t), "1s")
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	before := s.prices()

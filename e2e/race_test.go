@@ -20,6 +20,7 @@ import (
 var quickly = pace{pause: "0.05", watch: "500ms"}
 
 func TestOfTwoDeploymentsAtOnceOneRunsAndTheOtherIsToldWhoDoes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	y := newYard(t, w, pace{pause: "1", watch: "500ms"})
 	y.next()
@@ -70,6 +71,7 @@ func nodeOnly(t *testing.T) *world {
 }
 
 func TestTwoDeployersWithoutAServerExcludeEachOther(t *testing.T) {
+	t.Parallel()
 	y := newYard(t, nodeOnly(t), pace{pause: "1", watch: "500ms"})
 	first, second := y.alone(), y.another().alone()
 	y.next()
@@ -126,6 +128,7 @@ func (y *yard) state() string {
 // A deployer that was stopped for longer than its claim, while another took
 // over and finished, must change nothing when it goes on.
 func TestASleeperChangesNothing(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"prepare", "gate once", "start", "warmup", "shift", "watch"} {
 		t.Run(step, func(t *testing.T) { sleepThrough(t, step) })
 	}
@@ -185,6 +188,7 @@ func sleepThrough(t *testing.T, step string) {
 // One that was stopped within a transaction keeps the others waiting at the
 // database, which knows no other way; nothing is done twice when it goes on.
 func TestASleeperInAMigrationIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	y := newYard(t, nodeOnly(t), slowly)
 	first := y.alone()
 	y.next()
@@ -223,6 +227,7 @@ func TestASleeperInAMigrationIsWaitedFor(t *testing.T) {
 // Nobody but the next deployer with the same state can carry on what a killed
 // one left.
 func TestTheNextDeployerFinishesWhatAKilledOneLeft(t *testing.T) {
+	t.Parallel()
 	y := newYard(t, nodeOnly(t), slowly)
 	a := y.alone()
 	y.next()
@@ -252,6 +257,7 @@ func TestTheNextDeployerFinishesWhatAKilledOneLeft(t *testing.T) {
 // One that was killed and whose environment somebody else has had since ends
 // as that, and does not go on where it was.
 func TestAKilledDeployerDoesNotGoOnAfterAnotherTookOver(t *testing.T) {
+	t.Parallel()
 	y := newYard(t, nodeOnly(t), slowly)
 	a := y.alone()
 	y.next()

@@ -124,6 +124,7 @@ func (c *caller) do(p *project, args ...string) ended {
 }
 
 func TestDeployThroughSSH(t *testing.T) {
+	t.Parallel()
 	sshd := newSSHServer(t)
 	me, err := user.Current()
 	if err != nil {

@@ -191,6 +191,7 @@ func (r *relay) carry(from net.Conn) {
 }
 
 func TestStartWaitsForTheDatabaseAndRefusesWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	database := testneed.Postgres(t)
 	r, late := newRelay(t, database)
 	c := newContainer(t, "postgres", late, twoSteps)
@@ -257,6 +258,7 @@ func steps(t *testing.T, database string) {
 }
 
 func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
+	t.Parallel()
 	database := testneed.Postgres(t)
 	c := newContainer(t, "postgres", database, twoSteps)
 	var all []*starting
@@ -272,6 +274,7 @@ func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
 }
 
 func TestStartGoesOnAfterOneThatWasKilledAndSaysWhatItCannotKnow(t *testing.T) {
+	t.Parallel()
 	database := testneed.Postgres(t)
 	c := newContainer(t, "postgres", database, twoSteps)
 	killed := c.start("--migrate-only")
@@ -303,6 +306,7 @@ func TestStartGoesOnAfterOneThatWasKilledAndSaysWhatItCannotKnow(t *testing.T) {
 }
 
 func TestStartBecomesTheServer(t *testing.T) {
+	t.Parallel()
 	program, err := shopBinary()
 	if err != nil {
 		t.Fatal(err)
@@ -337,6 +341,7 @@ func TestStartBecomesTheServer(t *testing.T) {
 }
 
 func TestStartTakesSecretsFromVariablesAndPreparesWhereItIsTold(t *testing.T) {
+	t.Parallel()
 	c := newContainer(t, "sqlite", "", map[string]string{
 		"00001_shops.sql":        "-- +goose Up\nCREATE TABLE shops (id integer PRIMARY KEY);\n-- +goose Down\nDROP TABLE shops;\n",
 		"drafts/00002_draft.sql": "not a migration",
