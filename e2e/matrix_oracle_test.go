@@ -86,7 +86,6 @@ func (a *attempt) judge(e ended) {
 	}
 	a.journal(e)
 	a.target(e)
-	a.filled()
 	a.node(e)
 }
 
@@ -187,25 +186,6 @@ func (a *attempt) target(e ended) {
 	}
 	if got := a.y.query(column); !slices.Equal(got, []string{there}) {
 		a.complain("the column of release %d is there %v times, want %s", n, got, there)
-	}
-}
-
-// filled complains of rows that a backfill did twice, or not. One that had to
-// stop did so with its cursor, and is carried on first.
-func (a *attempt) filled() {
-	if a.cell.route != "backfill" {
-		return
-	}
-	count := func(value string) string {
-		return strings.Join(a.y.query(fmt.Sprintf("SELECT count(*) FROM products WHERE coalesce(m%d, '') %s", a.y.releases, value)), "")
-	}
-	if count("= ''") != "0" {
-		if again := a.y.do("migrate", "backfill", "run", "production"); again.Status != ship.Passed {
-			a.complain("the backfill is not carried on: exit code %d, %s", again.code, again.Reason)
-		}
-	}
-	if n := count("<> 'x'"); n != "0" {
-		a.complain("%s rows were filled twice, or not at all", n)
 	}
 }
 

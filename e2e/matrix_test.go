@@ -71,7 +71,7 @@ func TestCrashMatrix(t *testing.T) {
 	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
 	var done []outcome
 	whole := true // nothing was left out by -run
-	for _, route := range []string{"", "hold", "maintenance", "down", "backfill", "back", "hold back", "maintenance back"} {
+	for _, route := range []string{"", "hold", "maintenance", "down", "back", "hold back", "maintenance back"} {
 		for _, group := range groups(all) {
 			ran := false
 			name := strings.TrimSpace(route + " " + group.name)
@@ -216,7 +216,6 @@ var special = map[string][]string{
 	"hold":        {plan.Hold, plan.Migrate, plan.Shift, plan.Open},
 	"maintenance": {plan.Maintenance, plan.Migrate, plan.Shift, plan.Open},
 	"down":        {plan.Down},
-	"backfill":    {plan.Backfill},
 }
 
 func prefix(route string) string {
@@ -229,7 +228,7 @@ func prefix(route string) string {
 // verb is the command that is disturbed.
 func (y *yard) verb(route string) []string {
 	switch route = way(route); route {
-	case "", "backfill":
+	case "":
 		return []string{"deploy", "production", "--wait=watched"}
 	case "down":
 		return []string{"migrate", "down", "production", fmt.Sprintf("%05d_mark", 1000+y.releases), "--yes"}
@@ -252,8 +251,6 @@ func (y *yard) nextOn(route string) {
 		y.change("shiplock.yaml", "give_up: "+y.pace.giveUp, "give_up: 500ms")
 	}
 	switch way(route) {
-	case "backfill": // a row that is done twice shows it
-		y.write(fmt.Sprintf("backfills/%05d_fill.sql", y.releases), fmt.Sprintf("-- shiplock: backfill table=products key=id batch=1\nUPDATE products SET m%[1]d = coalesce(m%[1]d, '') || 'x' WHERE :page;\n", y.releases), 0o644)
 	case "hold", "maintenance":
 		y.migration("contract", fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases-1, y.releases), fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases, y.releases-1))
 	case "down":
