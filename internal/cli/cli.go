@@ -145,7 +145,7 @@ func (s *session) root() *cobra.Command {
 		s.upCommand(), s.deployCommand(), s.planCommand(), s.rollbackCommand(),
 		s.statusCommand(), s.watchCommand(), s.logsCommand(), s.explainCommand(), s.historyCommand(),
 		s.releaseCommand(), s.releasesCommand(),
-		s.lintCommand(), s.schemaCommand(), s.migrateCommand(), s.maintenanceCommand(), s.backupCommand(), s.restoreCommand(),
+		s.lintCommand(), s.rehearseCommand(), s.schemaCommand(), s.migrateCommand(), s.maintenanceCommand(), s.backupCommand(), s.restoreCommand(),
 		s.resumeCommand(), s.abortCommand(),
 		s.startCommand(), s.nodeCommand(), s.installCommand(), s.connectCommand(),
 		s.demoCommand(), s.demoShopCommand(), s.versionCommand(),

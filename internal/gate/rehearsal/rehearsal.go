@@ -113,8 +113,15 @@ func (g *Gate) Of(r ship.Rehearsal) ship.Verdict {
 		return ship.Verdict{Outcome: ship.NoConclusion, Reason: fmt.Sprintf(
 			"none of %d statements of the running release worked on the copy before the migrations: what they break is not known", r.Unfit)}
 	}
-	return ship.Verdict{Outcome: ship.Pass, Reason: fmt.Sprintf("%d migrations went up on a copy of %d MiB, and all %d statements of the running release work after them%s",
-		len(r.Migrations), r.Size>>20, r.Probes, downs(r))}
+	return ship.Verdict{Outcome: ship.Pass, Reason: fmt.Sprintf("%s went up on a copy of %d MiB, and all %d statements of the running release work afterwards%s",
+		migrations(len(r.Migrations)), r.Size>>20, r.Probes, downs(r))}
+}
+
+func migrations(n int) string {
+	if n == 1 {
+		return "1 migration"
+	}
+	return fmt.Sprintf("%d migrations", n)
 }
 
 func failed(m ship.Rehearsed) string {
