@@ -65,7 +65,7 @@ func (a *alone) deploy() *live {
 // nodeOnly is a world without a server.
 func nodeOnly(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, data: t.TempDir()}
+	w := &world{t: t, binary: binary, data: t.TempDir()}
 	t.Cleanup(w.stop)
 	return w
 }

@@ -227,7 +227,7 @@ func TestAReleaseIsTakenBackWhileTheServerIsDead(t *testing.T) {
 	y.w.up()
 	e := c.wait()
 	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
-	e.says(t, "requests failed on v2")
+	e.says(t, "failed on v2") // requests, or the health checks of the time in which there were few
 	if y.bell.times(run) != 1 {
 		t.Errorf("told %d times", y.bell.times(run))
 	}
