@@ -127,6 +127,7 @@ func (e *Evaluator) advance(s Sample) (notable bool) {
 	fresh, old := s.New.less(last.New), s.Old.less(last.Old)
 	t := &e.st.Streams
 	t[errorsKind].add(fresh.Counted, fresh.Requests, e.bounds.ErrorRate)
+	notable = e.beside(last, s, fresh, old) // before the warm-up may end: what came until now is part of it
 	if e.st.Warm != nil {
 		t[slowKind].add(fresh.Slow-fresh.capped(), fresh.Timed, slowShare)
 	} else if s.New.Requests >= warmupRequest || !s.At.Before(e.cfg.Began.Add(e.warmup())) {
@@ -134,7 +135,6 @@ func (e *Evaluator) advance(s Sample) (notable bool) {
 		warm.Latency = nil
 		e.st.Warm, notable = &warm, true
 	}
-	notable = e.beside(last, s, fresh, old) || notable
 	probes := s.Probes.Sent - last.Probes.Sent
 	t[probesKind].add(probes-(s.Probes.Healthy-last.Probes.Healthy), probes, probeRate)
 	if e.st.Seen && last.share() != s.share() {
