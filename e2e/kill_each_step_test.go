@@ -243,15 +243,23 @@ func (r *series) unanswered(k killing) int {
 // Every step of a deployment of a real application, with its worker, its
 // migrations and its database server, meets the death of each of our processes.
 func TestDjangoKillOfAnyProcessInTheMiddleOfAnyStep(t *testing.T) {
+	t.Parallel()
 	killEachStep(djangoTrade(t), true, "")
 }
 
 // The routes for changes that the running release cannot live with. All victims
 // in all of their steps: SHIPLOCK_KILLS=all.
 func TestDjangoKillInTheStepsOfAnInterruption(t *testing.T) {
+	t.Parallel()
 	killEachStep(djangoTrade(t), os.Getenv("SHIPLOCK_KILLS") == "all", "hold", "maintenance")
 }
 
-func TestFlaskKillInTheMiddleOfAnyStep(t *testing.T) { killEachStep(flaskTrade(t), false, "") }
+func TestFlaskKillInTheMiddleOfAnyStep(t *testing.T) {
+	t.Parallel()
+	killEachStep(flaskTrade(t), false, "")
+}
 
-func TestGoKillInTheMiddleOfAnyStep(t *testing.T) { killEachStep(goTrade(t), false, "") }
+func TestGoKillInTheMiddleOfAnyStep(t *testing.T) {
+	t.Parallel()
+	killEachStep(goTrade(t), false, "")
+}

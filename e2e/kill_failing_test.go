@@ -38,6 +38,7 @@ var ruins = []ruin{
 // A release that fails ends as it would have, whichever of our processes dies
 // while that is found out.
 func TestDjangoKillWhileARunFails(t *testing.T) {
+	t.Parallel()
 	s := djangoTrade(t)
 	s.next("")
 	s.do("deploy", "production", "--wait=watched").expect(t, 0, "", ship.SchemaChanged, 1)

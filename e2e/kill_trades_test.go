@@ -54,6 +54,7 @@ func (s *trade) next(route string) {
 	s.releases++
 	s.write("VERSION", fmt.Sprintln(s.releases), 0o644)
 	s.tree(s, route != "")
+	s.write(fmt.Sprintf("backfills/%03d_tally.sql", s.releases), "-- shiplock: backfill table=tally key=id batch=2\nUPDATE tally SET n = n + 1 WHERE :page;\n", 0o644)
 	if route == "" {
 		s.marked = append(s.marked, fmt.Sprint(s.releases))
 	}
@@ -163,6 +164,14 @@ class Migration(migrations.Migration):
 
 const marks = "CREATE TABLE marks (seq serial, migration integer NOT NULL)"
 
+// The backfill of each release adds one to every row of the tally.
+const (
+	tally     = "CREATE TABLE tally (id integer PRIMARY KEY, n integer NOT NULL)"
+	tallyRows = "INSERT INTO tally VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)"
+)
+
+var tallied = record{"backfills that a row has seen", "SELECT DISTINCT CAST(n AS text) FROM tally", func(n int) []string { return []string{fmt.Sprint(n)} }}
+
 func djangoTrade(t *testing.T) *trade {
 	t.Helper()
 	url := testneed.Postgres(t)
@@ -173,7 +182,7 @@ func djangoTrade(t *testing.T) *trade {
 	s.records = []record{
 		{"marks", "SELECT migration::text FROM marks ORDER BY seq", func(int) []string { return s.marked }},
 		{"Django's table", "SELECT name::text FROM django_migrations WHERE name LIKE '%\\_mark' ORDER BY id", each("%d_mark", 1000)},
-		postgresLedger("catalog.%d_mark done"), postgresOpen, postgresColumns("catalog_product"),
+		postgresLedger("catalog.%d_mark done"), postgresOpen, postgresColumns("catalog_product"), tallied,
 	}
 	s.write("catalog/migrations/1000_start.py", fmt.Sprintf(`# %s
 from django.db import migrations
@@ -182,8 +191,12 @@ from django.db import migrations
 class Migration(migrations.Migration):
     dependencies = [("catalog", "0002_stock")]
 
-    operations = [migrations.RunSQL(%q, "DROP TABLE marks")]
-`, expand, marks), 0o644)
+    operations = [
+        migrations.RunSQL(%q, "DROP TABLE marks"),
+        migrations.RunSQL(%q, "DROP TABLE tally"),
+        migrations.RunSQL(%q, migrations.RunSQL.noop),
+    ]
+`, expand, marks, tally, tallyRows), 0o644)
 	return s
 }
 
@@ -256,10 +269,12 @@ func flaskTrade(t *testing.T) *trade {
 	s.records = []record{
 		{"marks", "SELECT migration::text FROM marks ORDER BY seq", func(int) []string { return s.marked }},
 		{"Alembic's table", "SELECT version_num::text FROM alembic_version", func(n int) []string { return []string{fmt.Sprint(1000 + n)} }},
-		postgresLedger("%d done"), postgresOpen, postgresColumns("product"),
+		postgresLedger("%d done"), postgresOpen, postgresColumns("product"), tallied,
 	}
 	s.write("migrations/versions/1000_start.py", fmt.Sprintf(alembicRevision, expand, "0002", "1000",
-		fmt.Sprintf("op.execute(%q)", marks), `op.execute("DROP TABLE marks")`), 0o644)
+		fmt.Sprintf("op.execute(%q)\n    op.execute(%q)\n    op.execute(%q)", marks, tally, tallyRows),
+		`op.execute("DROP TABLE tally")
+    op.execute("DROP TABLE marks")`), 0o644)
 	return s
 }
 
@@ -304,8 +319,10 @@ func goTrade(t *testing.T) *trade {
 		{"the ledger", "SELECT substr(migration, 1, 5) || ' ' || status FROM _shiplock_migration WHERE migration LIKE '01%mark%' ORDER BY migration", each("%05d done", 1000)},
 		{unended.what, "SELECT migration || ' ' || status FROM _shiplock_migration WHERE status <> 'done'", unended.want},
 		{"columns", "SELECT name FROM pragma_table_info('products') WHERE name GLOB 'm[0-9]*' ORDER BY cid", each("m%d", 0)},
+		tallied,
 	}
-	s.write("migrations/01000_start.sql", "-- +goose Up\nCREATE TABLE marks (migration INTEGER NOT NULL, counted INTEGER NOT NULL);\n\n-- +goose Down\nDROP TABLE marks;\n", 0o644)
+	s.write("migrations/01000_start.sql", "-- +goose Up\nCREATE TABLE marks (migration INTEGER NOT NULL, counted INTEGER NOT NULL);\n"+
+		tally+";\n"+tallyRows+";\n\n-- +goose Down\nDROP TABLE tally;\nDROP TABLE marks;\n", 0o644)
 	return s
 }
 

@@ -277,6 +277,7 @@ func (a *attempt) jump() {
 // Nobody is there to end the hold, and the node cannot write that it does: the
 // people who wait are let go all the same, and it is written later.
 func TestAHoldEndsInTimeAlthoughTheDiskIsFull(t *testing.T) {
+	t.Parallel()
 	w := newFaultyWorld(t)
 	y := newYard(t, w, quick)
 	y.next()

@@ -68,6 +68,7 @@ var quick = pace{delay: 20 * time.Millisecond, pause: "0.01", rows: 1, watch: "4
 // The full matrix takes most of an hour: SHIPLOCK_MATRIX=all. Otherwise each
 // step meets two faults, at two of its moments, so that every fault is met too.
 func TestCrashMatrix(t *testing.T) {
+	t.Parallel()
 	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
 	var done []outcome
 	whole := true // nothing was left out by -run

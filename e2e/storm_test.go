@@ -77,6 +77,7 @@ type weather struct {
 // killed, and then compares what was recorded with what was done. With
 // SHIPLOCK_STORM=django it does so with the Django shop on PostgreSQL.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	n := *seed
 	if n == 0 {
 		n = rand.Uint64()

@@ -13,6 +13,7 @@ const (
 	crowdClients = 20  // fewer are no crowd
 	crowdShare   = 0.2 // nor is one that a single client makes so much of
 	clientSlots  = 4096
+	clientProbes = 8 // slots in which a client is looked for
 	crowdFresh   = 100 * time.Millisecond
 )
 
@@ -42,6 +43,7 @@ type Clients struct {
 
 // clientSlot counts by second, in a ring over the window.
 type clientSlot struct {
+	client   netip.Addr // who had it first
 	second   int64
 	requests [burstWindow]uint32
 	errors   [burstWindow]uint8
@@ -90,9 +92,30 @@ func (c *Clients) slot(client netip.Addr, now time.Time) *clientSlot {
 			client = p.Addr()
 		}
 	}
-	s := &c.slots[maphash.Comparable(c.seed, client)%clientSlots]
+	s := c.find(client, now.Unix())
 	s.advance(now.Unix())
 	return s
+}
+
+// find returns the slot that is the client's, else one that nobody has used
+// within the window, else one it has to share.
+func (c *Clients) find(client netip.Addr, second int64) *clientSlot {
+	home := maphash.Comparable(c.seed, client)
+	var free *clientSlot
+	for i := range uint64(clientProbes) {
+		s := &c.slots[(home+i)%clientSlots]
+		if s.client == client {
+			return s
+		}
+		if free == nil && s.second <= second-burstWindow {
+			free = s
+		}
+	}
+	if free == nil {
+		return &c.slots[home%clientSlots]
+	}
+	free.client = client
+	return free
 }
 
 // advance clears the seconds that left the window.
