@@ -201,6 +201,44 @@ func TestAHealthyReleaseIsReturnedFromEarlyAndGuardedOn(t *testing.T) {
 	tr.end()
 }
 
+func TestADeploymentWithoutTrafficIsReturnedFromUnprovenAndGuardedOn(t *testing.T) {
+	t.Parallel()
+	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 5%, min: 2s}")
+	y.first()
+	y.next()
+	begun := time.Now()
+	e := y.do("deploy", "production")
+	if e.code != 0 || time.Since(begun) > time.Minute || y.serving() != "v2" {
+		t.Fatalf("exit code %d after %s: %s", e.code, time.Since(begun), e.text)
+	}
+	last := e.events[len(e.events)-1]
+	var r ship.Result
+	if err := json.Unmarshal(last.Data, &r); err != nil || last.Type != ship.EventUnproven || r.Health != ship.Unproven || r.Status != ship.Running || r.Serving != 2 {
+		t.Errorf("the last word is %s %q: %+v, %v", last.Type, last.Text, r, err)
+	}
+	for _, part := range []string{"v2 serves; not proven: no request came within ", "health checks were good", "the watch goes on until", "takes v2 back by itself"} {
+		if !strings.Contains(r.Reason, part) {
+			t.Errorf("%q does not say %q", r.Reason, part)
+		}
+	}
+	for _, verb := range []string{"status", "explain"} {
+		if out, code := y.w.run(verb, "--data", y.w.data, "-f", y.dir+"/shiplock.yaml"); code != 0 || !strings.Contains(out, "not proven yet") {
+			t.Errorf("%s: exit code %d: %s", verb, code, out)
+		}
+	}
+	t.Log(r.Reason)
+	// Its guard goes on: what it finds without a request takes the release back.
+	y.ail("v2", "errors=1")
+	y.w.eventually(time.Minute, "v2 is taken back", func() error {
+		// Nobody asks the application: that would be a request.
+		o := y.observe()
+		if out, _ := y.w.run("history", "production", "--data", y.w.data, "-f", y.dir+"/shiplock.yaml"); !strings.Contains(out, "rolled back") || o.Slots[o.Active].Release.Number != 1 {
+			return fmt.Errorf("v%d serves: %s", o.Slots[o.Active].Release.Number, out)
+		}
+		return nil
+	})
+}
+
 func TestAReleaseIsTakenBackWhileTheServerIsDead(t *testing.T) {
 	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 1%}")

@@ -117,6 +117,10 @@ type Judgement struct {
 	// Healthy tells that health is proven by now. Whoever waits for the
 	// deployment may stop waiting; the watch goes on.
 	Healthy bool `json:"healthy,omitempty"`
+	// Quiet says what was seen where nothing speaks against the release and
+	// there are too few requests to prove its health in time. Whoever waits for
+	// the deployment may stop waiting here, too; the watch goes on.
+	Quiet string `json:"quiet,omitempty"`
 	// Ask wants a few health checks of the old release at once, in
 	// [Sample].Back: a rollback that would not help is not made. Without an
 	// answer within two seconds it is.

@@ -11,15 +11,42 @@ import (
 // prove notes when health was proven first: both rates below their limits, and
 // not too early to know.
 func (e *Evaluator) prove(s Sample) {
-	least := e.cfg.Limits.Min
-	if least <= 0 {
-		least = DefaultMin
-	}
-	if !e.st.Healthy.IsZero() || s.At.Sub(e.cfg.Began) < min(least, e.cfg.Limits.For) || !e.proven(s) {
+	if !e.st.Healthy.IsZero() || s.At.Sub(e.cfg.Began) < e.least() || !e.proven(s) {
 		return
 	}
 	e.st.Healthy = s.At
 	e.moment(s.At, "health is proven: "+e.soFar(s))
+}
+
+// least is how long it takes at least to know anything good of a release.
+func (e *Evaluator) least() time.Duration {
+	least := e.cfg.Limits.Min
+	if least <= 0 {
+		least = DefaultMin
+	}
+	return min(least, e.cfg.Limits.For)
+}
+
+// quiet says what was seen of a release that nobody uses, or "". Its health
+// checks are good, no request failed, and at the rate so far there will be no
+// proof of health before the watch is over: to wait for it would be in vain.
+// Where an end without proof is not the release's to stay, waiting is not.
+func (e *Evaluator) quiet(j Judgement, s Sample) string {
+	l, took := e.cfg.Limits, s.At.Sub(e.cfg.Began)
+	stays := l.OnInconclusive == "" || l.OnInconclusive == ship.Extend || l.OnInconclusive == ship.PromoteAnyway
+	well := s.Probes.Healthy > 0 && s.Probes.Failing == 0 && float64(s.Probes.Sent-s.Probes.Healthy) <= probeRate*float64(s.Probes.Sent)
+	if j.Healthy || j.Alert != "" || !stays || !well || s.New.Errors > 0 || took < e.least() {
+		return ""
+	}
+	left := max(e.until().Sub(s.At), 0)
+	if float64(s.New.Requests)*left.Seconds()/took.Seconds() >= float64(e.more(s)) {
+		return ""
+	}
+	within, checks := brief(took.Round(time.Second)), fmt.Sprintf("%s of %s health checks were good", number(s.Probes.Healthy), number(s.Probes.Sent))
+	if s.New.Requests == 0 {
+		return fmt.Sprintf("no request came within %s, %s", within, checks)
+	}
+	return fmt.Sprintf("%s came within %s and none failed, about %s more would prove health, %s", plural(int(s.New.Requests), "request"), within, number(e.more(s)), checks)
 }
 
 // proven tells whether health is proven by what is known now. Every error

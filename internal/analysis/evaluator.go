@@ -198,6 +198,7 @@ func (e *Evaluator) judge(s Sample) Judgement {
 	}
 	e.prove(s)
 	j.Healthy = !e.st.Healthy.IsZero()
+	j.Quiet = e.quiet(j, s)
 	return e.atTheEnd(j, s)
 }
 

@@ -333,3 +333,41 @@ func TestNoSampleBreaksTheEvaluator(t *testing.T) {
 		}
 	})
 }
+
+func TestNobodyWaitsForProofThatWillNotCome(t *testing.T) {
+	quiet := func(l ship.Limits, seconds float64, fresh analysis.Counts, p analysis.Probes) analysis.Judgement {
+		e := analysis.New(analysis.Config{Limits: l, Began: noon, New: "v42", Old: "v41", Probes: true})
+		s := at(seconds, fresh)
+		s.Probes = p
+		return e.Observe(s)
+	}
+	limits := ship.Limits{For: 5 * time.Minute, ErrorRate: 0.01, Min: 30 * time.Second}
+	held, taken := limits, limits
+	held.OnInconclusive, taken.OnInconclusive = ship.HoldForAPerson, ship.RollBackAnyway
+	good := analysis.Probes{Sent: 30, Healthy: 30}
+	tests := []struct {
+		name   string
+		limits ship.Limits
+		at     float64
+		counts analysis.Counts
+		probes analysis.Probes
+		want   string
+	}{
+		{"no request", limits, 30, counts(0, 0), good, "no request came within 30s, 30 of 30 health checks were good"},
+		{"too few requests", limits, 30, counts(10, 0), good, "10 requests came within 30s and none failed, about 359 more would prove health, 30 of 30 health checks were good"},
+		{"too early", limits, 29, counts(0, 0), good, ""},
+		{"enough requests in time", limits, 30, counts(60, 0), good, ""},
+		{"one that failed", limits, 30, counts(10, 1), good, ""},
+		{"a bad health check", limits, 30, counts(0, 0), analysis.Probes{Sent: 30, Healthy: 29, Failing: 1}, ""},
+		{"no health check", limits, 30, counts(0, 0), analysis.Probes{}, ""},
+		{"a person decides at the end", held, 30, counts(0, 0), good, ""},
+		{"taken back at the end", taken, 30, counts(0, 0), good, ""},
+		{"proven", limits, 30, counts(5000, 0), good, ""},
+	}
+	for _, tt := range tests {
+		j := quiet(tt.limits, tt.at, tt.counts, tt.probes)
+		if j.Quiet != tt.want || j.Outcome != ship.Wait {
+			t.Errorf("%s: %s, quiet %q, want %q", tt.name, j.Outcome, j.Quiet, tt.want)
+		}
+	}
+}

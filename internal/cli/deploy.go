@@ -57,8 +57,8 @@ func (s *session) deployCommand() *cobra.Command {
 		Example:           "  shiplock deploy staging\n  shiplock deploy production --release v12\n  shiplock deploy dev -o json",
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
-			if d.wait != "healthy" && d.wait != "watched" {
-				return usage{fmt.Errorf("--wait is healthy or watched, not %q", d.wait)}
+			if err := s.waits(d.wait); err != nil {
+				return err
 			}
 			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
 				if err := onBranch(ctx, r.folder, r.run.Environment, r.artifact); err != nil {
@@ -68,8 +68,6 @@ func (s *session) deployCommand() *cobra.Command {
 					return s.showPlan(ctx, cl, r)
 				}
 				r.run.Verb, r.run.Reason = ship.VerbDeploy, d.reason
-				// Without a server nobody else would hear how the watch ends.
-				s.untilHealthy = d.wait == "healthy" && s.state == ""
 				return s.runAndFollow(ctx, cl, r.run, d.noWait)
 			})
 		},
@@ -79,9 +77,23 @@ func (s *session) deployCommand() *cobra.Command {
 	c.Flags().DurationVar(&s.claim, "claim", 0, "with --state: who is not heard of for `so long` may be replaced")
 	_ = c.Flags().MarkHidden("claim")
 	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
-	c.Flags().StringVar(&d.wait, "wait", "healthy", "return when health is proven or when the watch is over: `healthy|watched`")
+	waitFlag(c, &d.wait)
 	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
 	return c
+}
+
+func waitFlag(c *cobra.Command, wait *string) {
+	c.Flags().StringVar(wait, "wait", "healthy", "return when health is proven, or when the release is well and too few requests come to prove it; or not before the watch is over: `healthy|watched`")
+}
+
+// waits takes down how long a run is followed.
+func (s *session) waits(wait string) error {
+	if wait != "healthy" && wait != "watched" {
+		return usage{fmt.Errorf("--wait is healthy or watched, not %q", wait)}
+	}
+	// Without a server nobody else would hear how the watch ends.
+	s.untilHealthy = wait == "healthy" && s.state == ""
+	return nil
 }
 
 // asked is what somebody wants done with a release.

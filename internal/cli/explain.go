@@ -143,15 +143,22 @@ func readEvidence(path string) (run string, ev analysis.Evidence, err error) {
 	return r.Run, r.Evidence, nil
 }
 
-// said returns what each step said when it was done or failed.
-func said(events []ship.Event) map[string]string {
-	texts := map[string]string{}
+// said returns what each step said last: how it ended, or how far it is. stands
+// is what was told of a release that serves while its watch goes on.
+func said(events []ship.Event) (texts map[string]string, stands *ship.Result) {
+	texts = map[string]string{}
 	for _, e := range events {
-		if e.Type == ship.EventDone || e.Type == ship.EventFailed {
+		switch e.Type {
+		case ship.EventDone, ship.EventFailed, ship.EventProgress:
 			texts[e.Step] = e.Text
+		case ship.EventHealthy, ship.EventUnproven:
+			var r ship.Result
+			if json.Unmarshal(e.Data, &r) == nil {
+				stands = &r
+			}
 		}
 	}
-	return texts
+	return texts, stands
 }
 
 func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event) {
@@ -161,7 +168,7 @@ func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event)
 	for _, e := range j.Entries {
 		entries[e.Seq] = e
 	}
-	texts := said(events)
+	texts, stands := said(events)
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
 	for i, st := range r.Plan.Steps {
 		e, begun := entries[i]
@@ -182,7 +189,11 @@ func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event)
 			printRehearsal(w, v)
 		}
 	}
-	if r.Result.Reason != "" {
+	switch {
+	case r.Status == ship.Running && stands != nil:
+		stands.Next = "shiplock watch " + r.ID
+		s.summary(w, *stands)
+	case r.Result.Reason != "":
 		s.summary(w, r.Result)
 	}
 }

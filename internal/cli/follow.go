@@ -28,9 +28,9 @@ func (s *session) runAndFollow(ctx context.Context, cl *client.Client, in wire.N
 	return s.follow(ctx, cl, run.ID, 0)
 }
 
-// errProven ends the following of a run whose release is proven healthy. The
-// watch goes on without us.
-var errProven = errors.New("health is proven")
+// errServes ends the following of a run whose release serves and is proven
+// healthy, or has too few requests to be. The watch goes on without us.
+var errServes = errors.New("nobody has to wait")
 
 // follow shows a run's events after the given one until it ends or waits for a person. The run
 // goes on when we are interrupted, or when the server is away for a while.
@@ -40,8 +40,8 @@ func (s *session) follow(ctx context.Context, cl *client.Client, id string, afte
 	for {
 		var err error
 		after, err = cl.Follow(ctx, id, after, view.show)
-		if errors.Is(err, errProven) {
-			return view.proven()
+		if errors.Is(err, errServes) {
+			return view.serves()
 		}
 		if view.result != nil {
 			return view.end()
@@ -71,12 +71,12 @@ func (s *session) follow(ctx context.Context, cl *client.Client, id string, afte
 
 // view shows the events of one run.
 type view struct {
-	s       *session
-	id      string
-	result  *ship.Result
-	healthy *ship.Result // as it stood when health was proven and nobody waits for more
-	begun   map[string]time.Time
-	live    *liveLine
+	s      *session
+	id     string
+	result *ship.Result
+	stands *ship.Result // how the run stood when nobody had to wait any longer
+	begun  map[string]time.Time
+	live   *liveLine
 }
 
 func (s *session) newView(id string) *view {
@@ -103,27 +103,28 @@ func (v *view) show(e ship.Event) error {
 	} else if !v.s.quiet {
 		v.text(e)
 	}
-	if e.Type == ship.EventHealthy && v.s.untilHealthy {
-		return v.isProven(e)
+	if (e.Type == ship.EventHealthy || e.Type == ship.EventUnproven) && v.s.untilHealthy {
+		return v.leave(e)
 	}
 	return nil
 }
 
-func (v *view) isProven(e ship.Event) error {
+// leave ends the following of a run that goes on.
+func (v *view) leave(e ship.Event) error {
 	var r ship.Result
 	if err := json.Unmarshal(e.Data, &r); err != nil {
 		return fmt.Errorf("decode result: %w", err)
 	}
 	r.Next = "shiplock watch " + v.id
-	v.healthy = &r
-	return errProven
+	v.stands = &r
+	return errServes
 }
 
-// proven prints that the release is healthy by now.
-func (v *view) proven() error {
+// serves prints how a run stands that goes on.
+func (v *view) serves() error {
 	v.close()
 	if !v.s.json() {
-		v.s.summary(v.s.err, *v.healthy)
+		v.s.summary(v.s.err, *v.stands)
 	}
 	return nil
 }
@@ -146,6 +147,10 @@ func (v *view) text(e ship.Event) {
 			v.line(e, text)
 		}
 		v.live.set(e.Step, text)
+	case ship.EventUnproven: // the summary says it
+		if !v.s.untilHealthy {
+			v.line(e, text)
+		}
 	case ship.EventDone, ship.EventFailed, ship.EventUndone, ship.EventNote, ship.EventHealthy:
 		v.line(e, text)
 	}
@@ -206,6 +211,8 @@ func (s *session) summary(w io.Writer, r ship.Result) {
 		word = "rolled back"
 	case r.Kind == ship.Inconclusive:
 		word = "held"
+	case r.Status == ship.Running && r.Health == ship.Unproven:
+		word = "not proven yet"
 	}
 	kind := ship.EventFailed
 	if r.Status == ship.Passed || r.Status == ship.Running {

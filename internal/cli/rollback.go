@@ -17,12 +17,15 @@ import (
 
 func (s *session) rollbackCommand() *cobra.Command {
 	var yes bool
-	var reason string
+	var reason, wait string
 	c := &cobra.Command{
 		Use: "rollback [environment [release]]", Short: "Go back to the previous good release, or to the named one", Args: cobra.MaximumNArgs(2),
 		Long:              "Go back to the previous good release, or to the named one, with the settings it ran with. The\nschema stays: what was applied since are changes the older release can live with; where one is\nnot, going back is refused before anything is changed.",
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := s.waits(wait); err != nil {
+				return err
+			}
 			file, env, err := s.environment(args[:min(len(args), 1)])
 			if err != nil {
 				return err
@@ -51,6 +54,7 @@ func (s *session) rollbackCommand() *cobra.Command {
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	c.Flags().StringVar(&reason, "reason", "", "`why`, for the history")
+	waitFlag(c, &wait)
 	c.Flags().StringVar(&s.state, "state", "", "run without a server, with the state at this `URL`")
 	return c
 }

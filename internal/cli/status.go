@@ -88,7 +88,7 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 		if e.Open != nil {
 			note = fmt.Sprintf("%s %s: %s v%d", e.Open.ID, e.Open.Status, e.Open.Request.Verb, e.Open.Request.Release.Number)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.ID, rel, icon(e.State)+" "+e.State, since, e.By, c.Requests, errors, c.P95.Round(time.Millisecond), previous, note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.ID, rel, icon(e.State)+" "+stateText(e), since, e.By, c.Requests, errors, c.P95.Round(time.Millisecond), previous, note)
 	}
 	_ = t.Flush()
 	printDrains(w, all)
@@ -103,6 +103,18 @@ func printDrains(w io.Writer, all []wire.EnvironmentStatus) {
 			}
 		}
 	}
+}
+
+// stateText is the state in words, and of a watch how far it has come.
+func stateText(e wire.EnvironmentStatus) string {
+	w := e.Observed.Watch
+	switch {
+	case w == nil || e.State != "watching":
+		return e.State
+	case w.Healthy:
+		return e.State + ", proven"
+	}
+	return e.State + ", not proven yet"
 }
 
 func icon(state string) string {

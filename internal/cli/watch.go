@@ -174,8 +174,11 @@ func left(w *platform.WatchStatus, now time.Time) string {
 	if w.Percent > 0 {
 		text += fmt.Sprintf(", %g %% of the requests", w.Percent)
 	}
-	if w.Healthy {
+	switch {
+	case w.Healthy:
 		text += ", healthy (proven)"
+	case w.Quiet != "":
+		text += ", not proven yet"
 	}
 	return text
 }

@@ -167,12 +167,19 @@ func (w *work) fillDeps(db database.Backfiller, lock database.Filler, cancelled 
 // for: a backfill takes hours, and its release serves.
 func (w *work) letLeave(ctx context.Context) {
 	var seen watchEvidence
-	if !w.evidence(plan.Watch, &seen) || seen.Verdict.Outcome != ship.Pass {
+	if !w.evidence(plan.Watch, &seen) {
 		return
 	}
 	r := w.result(ctx, nil)
-	r.Status, r.Reason = ship.Running, fmt.Sprintf("v%d is healthy, proven; its backfill goes on", r.Candidate)
-	w.event(ctx, ship.EventHealthy, r.Reason, r)
+	r.Status = ship.Running
+	switch r.Health {
+	case ship.Proven:
+		r.Reason = fmt.Sprintf("v%d is healthy, proven; its backfill goes on", r.Candidate)
+		w.event(ctx, ship.EventHealthy, r.Reason, r)
+	case ship.Unproven:
+		r.Reason = fmt.Sprintf("v%d serves; %s; its backfill goes on", r.Candidate, seen.Verdict.Reason)
+		w.event(ctx, ship.EventUnproven, r.Reason, r)
+	}
 }
 
 // fillStop tells whether a person wants the backfill to pause, or the run to

@@ -130,7 +130,7 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 		r.Notes = append(r.Notes, "what serves could not be observed: "+w.mask.String(err.Error()))
 	}
 	if failure == nil {
-		r.Reason = w.success(r)
+		r.Reason, r.Health = w.success(r), w.proof()
 		r.Notes = append(r.Notes, w.backfillNotes()...)
 		return r
 	}
@@ -166,6 +166,22 @@ func (w *work) success(r ship.Result) string {
 		return fmt.Sprintf("v%d serves %s; %s", r.Serving, w.env(), r.Receipt)
 	}
 	return fmt.Sprintf("v%d serves %s", r.Serving, w.env())
+}
+
+// proof says what the watch of the run found, when it is over.
+func (w *work) proof() ship.Proof {
+	var seen watchEvidence
+	if !w.evidence(plan.Watch, &seen) {
+		return ""
+	}
+	switch seen.Verdict.Outcome {
+	case ship.Pass:
+		return ship.Proven
+	case ship.NoConclusion:
+		return ship.Unproven
+	case ship.Fail, ship.Wait:
+	}
+	return ""
 }
 
 func (w *work) failedStep() string {

@@ -85,6 +85,7 @@ type watcher struct {
 	last    string // sentence that was told last
 	alert   string
 	healthy bool
+	quiet   bool      // who waits was told that there will be no proof soon
 	asked   time.Time // when the journal was last looked at for a person's word
 }
 
@@ -155,9 +156,10 @@ func (x *watcher) tellOf(ctx context.Context, st platform.WatchStatus) {
 	if st.Healthy && !x.healthy && st.Verdict.Outcome == ship.Wait && time.Until(st.Until) > worthLeaving {
 		x.healthy = true
 		r := x.result(ctx, nil)
-		r.Status, r.Reason = ship.Running, fmt.Sprintf("v%d is healthy, proven; the watch goes on until %s UTC", r.Candidate, st.Until.UTC().Format(time.TimeOnly))
+		r.Status, r.Health, r.Reason = ship.Running, ship.Proven, fmt.Sprintf("v%d is healthy, proven; the watch goes on until %s UTC", r.Candidate, st.Until.UTC().Format(time.TimeOnly))
 		x.event(ctx, ship.EventHealthy, r.Reason, r)
 	}
+	x.tellQuiet(ctx, st)
 	if st.Alert != "" && x.alert == "" && !st.Held {
 		x.event(ctx, ship.EventNote, "held: "+st.Alert, nil)
 		r := x.result(ctx, ship.Errorf(ship.Inconclusive, "shiplock watch "+x.env().Name, "held: %s", st.Alert))
@@ -167,6 +169,25 @@ func (x *watcher) tellOf(ctx context.Context, st platform.WatchStatus) {
 		}
 	}
 	x.alert = st.Alert
+}
+
+// tellQuiet tells who waits for proven health that there will be none soon,
+// because too few requests come: the release serves, and its guard goes on.
+func (x *watcher) tellQuiet(ctx context.Context, st platform.WatchStatus) {
+	// Without proof the watch lasts as long as it may.
+	until := st.Began.Add(x.run.Request.Environment.Watch.Longest())
+	if st.Quiet == "" || x.quiet || st.Healthy || st.Verdict.Outcome != ship.Wait || time.Until(until) <= worthLeaving {
+		return
+	}
+	x.quiet = true
+	r := x.result(ctx, nil)
+	guards := fmt.Sprintf("takes v%d back by itself if it fails", r.Candidate)
+	if x.noWayBack() != "" {
+		guards = "calls a person if it fails"
+	}
+	r.Status, r.Health = ship.Running, ship.Unproven
+	r.Reason = fmt.Sprintf("v%d serves; not proven: %s; the watch goes on until %s UTC and %s", r.Candidate, st.Quiet, until.UTC().Format(time.TimeOnly), guards)
+	x.event(ctx, ship.EventUnproven, r.Reason, r)
 }
 
 // after waits a moment for what comes of going back: a cause that both

@@ -28,7 +28,7 @@ func (e *environment) observe(ctx context.Context) platform.Observation {
 	if w := s.Watch; w != nil {
 		o.Watch = &platform.WatchStatus{
 			Run: w.Run, Verdict: e.standing(w), Began: w.Began, Until: w.Until, Back: w.Shifted,
-			Healthy: w.Healthy, Held: w.Held, Alert: w.Alert, After: w.After, Percent: 100 * s.share(),
+			Healthy: w.Healthy, Quiet: w.Quiet, Held: w.Held, Alert: w.Alert, After: w.After, Percent: 100 * s.share(),
 		}
 	}
 	if !s.Told.At.IsZero() {

@@ -143,6 +143,7 @@ type watchState struct {
 	Base    map[string]proxy.Counters `json:"base,omitempty"` // what was counted before, by generation
 	Until   time.Time                 `json:"until"`
 	Healthy bool                      `json:"healthy,omitempty"`
+	Quiet   string                    `json:"quiet,omitempty"`
 	Held    bool                      `json:"held,omitempty"`
 	Alert   string                    `json:"alert,omitempty"`
 	After   string                    `json:"after,omitempty"`

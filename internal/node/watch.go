@@ -209,14 +209,14 @@ func (g *guard) act(ctx context.Context, s *envState, j analysis.Judgement) bool
 // remark records what others have to know while the watch goes on.
 func (e *environment) remark(began time.Time, j analysis.Judgement) error {
 	w := e.now().Watch
-	if w.Healthy == j.Healthy && w.Alert == j.Alert && (w.Until.Equal(j.Until) || j.Until.IsZero()) {
+	if w.Healthy == j.Healthy && (w.Quiet == "") == (j.Quiet == "") && w.Alert == j.Alert && (w.Until.Equal(j.Until) || j.Until.IsZero()) {
 		return nil
 	}
 	err := e.change(func(s *envState) error {
 		if !s.Watch.waits() || !s.Watch.Began.Equal(began) {
 			return errUnchanged
 		}
-		s.Watch.Healthy, s.Watch.Alert = j.Healthy, j.Alert
+		s.Watch.Healthy, s.Watch.Quiet, s.Watch.Alert = j.Healthy, j.Quiet, j.Alert
 		if !j.Until.IsZero() {
 			s.Watch.Until = j.Until
 		}
@@ -274,7 +274,7 @@ func (e *environment) conclude(ctx context.Context, w watchState, j analysis.Jud
 // conclude carries the judgement out, in the state.
 func (e *envState) conclude(j analysis.Judgement, at time.Time) {
 	w := e.Watch
-	w.Verdict, w.Healthy, w.Alert = j.Verdict(), j.Healthy, j.Alert
+	w.Verdict, w.Healthy, w.Quiet, w.Alert = j.Verdict(), j.Healthy, "", j.Alert
 	switch j.Action {
 	case analysis.RollBack:
 		if !e.giveBack(j.Reason, at) {

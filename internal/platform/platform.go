@@ -209,6 +209,7 @@ type WatchStatus struct {
 	Back    bool         `json:"back"`              // traffic was given back to the old slot
 	Percent float64      `json:"percent,omitempty"` // of the requests that the new slot gets, while it does not get all
 	Healthy bool         `json:"healthy,omitempty"` // health is proven, and the watch may still go on
+	Quiet   string       `json:"quiet,omitempty"`   // what was seen of a release that is well and has too few requests to prove its health in time
 	Held    bool         `json:"held,omitempty"`    // the release stays where it is, and a person has to decide
 	Alert   string       `json:"alert,omitempty"`   // what a person has to hear though the watch goes on
 	// After says how the old release did once traffic was given back.

@@ -81,6 +81,16 @@ const (
 	SchemaUnknown   SchemaState = "unknown"  // a person has to look
 )
 
+// A Proof says what the watch of a run found of its release; "" is that there
+// was none, that it is not over, or that the release was taken back.
+type Proof string
+
+// What a watch finds.
+const (
+	Proven   Proof = "proven"   // the release keeps its limits, with numbers
+	Unproven Proof = "unproven" // nothing speaks against it, and nothing proves it
+)
+
 // A Result is how a run ended, in one object.
 type Result struct {
 	Run         string        `json:"run"`
@@ -91,6 +101,7 @@ type Result struct {
 	Next        string        `json:"next,omitempty"` // the next command to type
 	Step        string        `json:"step,omitempty"` // where it ended
 	Schema      SchemaState   `json:"schema"`
+	Health      Proof         `json:"health,omitempty"`
 	Serving     int           `json:"serving"` // release number; 0 is none
 	Candidate   int           `json:"candidate"`
 	Notes       []string      `json:"notes,omitempty"`

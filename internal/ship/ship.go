@@ -172,5 +172,6 @@ const (
 	EventUndone   = "undone"   // a step's effect was taken back
 	EventNote     = "note"     // anything a person should know
 	EventHealthy  = "healthy"  // health is proven, the watch goes on; Data is a Result
+	EventUnproven = "unproven" // the release serves and is well, too few requests came to prove its health; the watch goes on; Data is a Result
 	EventFinal    = "final"    // the run ended; Data is the Result
 )
