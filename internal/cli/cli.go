@@ -147,7 +147,7 @@ func (s *session) root() *cobra.Command {
 		s.releaseCommand(), s.releasesCommand(),
 		s.lintCommand(), s.rehearseCommand(), s.schemaCommand(), s.migrateCommand(), s.maintenanceCommand(), s.backupCommand(), s.restoreCommand(),
 		s.resumeCommand(), s.abortCommand(),
-		s.startCommand(), s.nodeCommand(), s.installCommand(), s.connectCommand(),
+		s.startCommand(), s.nodeCommand(), s.installCommand(), s.connectCommand(), s.receiveCommand(),
 		s.demoCommand(), s.demoShopCommand(), s.versionCommand(),
 	)
 	strictArgs(root)

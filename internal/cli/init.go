@@ -24,7 +24,10 @@ import (
 )
 
 // initFlags are how far init goes without asking.
-type initFlags struct{ yes, dry, force bool }
+type initFlags struct {
+	yes, dry, force bool
+	pushTo          string
+}
 
 func (s *session) initCommand() *cobra.Command {
 	var f initFlags
@@ -33,8 +36,12 @@ func (s *session) initCommand() *cobra.Command {
 		Long: "Read the folder of an application, without running anything and without a network, and write a\n" +
 			"shiplock.yaml for it. Every guess is printed with the line it rests on. A file that is there is never\n" +
 			"replaced without --force: what would change is shown.",
-		Example: "  shiplock init\n  shiplock init --dry-run > shiplock.yaml\n  shiplock init --force services/shop",
+		Example: "  shiplock init\n  shiplock init --dry-run > shiplock.yaml\n  shiplock init --force services/shop\n" +
+			"  shiplock init --push-to /srv/shop.git",
 		RunE: func(c *cobra.Command, args []string) error {
+			if f.pushTo != "" {
+				return s.installPush(c.Context(), f.pushTo)
+			}
 			path := filepath.Join(".", config.FileName)
 			switch {
 			case len(args) > 0:
@@ -48,6 +55,7 @@ func (s *session) initCommand() *cobra.Command {
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "print the configuration, write nothing")
 	c.Flags().BoolVar(&f.force, "force", false, "replace a configuration that is there")
+	c.Flags().StringVar(&f.pushTo, "push-to", "", "write no configuration, but make this bare `repository` deploy what is pushed to an environment's branch")
 	return c
 }
 
