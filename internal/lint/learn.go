@@ -198,6 +198,9 @@ func constraintName(t *Table, k *Constraint) string {
 	}
 	suffix := map[string]string{"CHECK": "check", "FOREIGN KEY": "fkey", "UNIQUE": "key", "PRIMARY KEY": "pkey", "EXCLUDE": "excl", "NOT NULL": "not_null"}[k.Kind]
 	columns := strings.Join(k.Columns, "_")
+	if k.Kind == "CHECK" && columns == "" {
+		columns = onlyColumn(t, k.Expr)
+	}
 	if k.Kind == "PRIMARY KEY" {
 		columns = ""
 	}
@@ -209,6 +212,22 @@ func constraintName(t *Table, k *Constraint) string {
 		name = fmt.Sprintf("%s_%s_%s%d", base, columns, suffix, i)
 	}
 	return name
+}
+
+// onlyColumn returns the one column of a table that a condition is about, or
+// "". A database names a CHECK after it.
+func onlyColumn(t *Table, expr string) string {
+	found := ""
+	for _, word := range sqltext.Words(expr, sqltext.Postgres) {
+		if t.Columns[word] == nil || word == found {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = word
+	}
+	return found
 }
 
 // IndexName is the name the database gives to an index without one.

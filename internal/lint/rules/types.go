@@ -2,9 +2,7 @@ package rules
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/shiplock/shiplock/internal/lint"
@@ -38,9 +36,9 @@ func changeOf(o *lint.Op) change {
 		return keyed(o, change{c.Type, "PG201"})
 	case from == "timestamp" && to == "timestamptz", from == "timestamptz" && to == "timestamp":
 		return change{c.Type, "PG204"}
-	case widens(from, to) || from == to:
+	case lint.Widens(from, to) || from == to:
 		return change{c.Type, "PG203"}
-	case narrows(from, to):
+	case lint.Narrows(from, to):
 		return change{c.Type, "PG202"}
 	}
 	return keyed(o, change{c.Type, "PG201"})
@@ -78,66 +76,6 @@ func plainCast(o *lint.Op) bool {
 	return strings.HasPrefix(text, strings.ToLower(o.Part.Name)+"::") || text == strings.ToLower(o.Part.Name) || strings.HasPrefix(text, "cast"+strings.ToLower(o.Part.Name)+"as")
 }
 
-var typeParts = regexp.MustCompile(`^([a-z_ ]+?)(?:\(([0-9]+)(?:,(-?[0-9]+))?\))?$`)
-
-// parts returns a type's name and its limits, -1 for none.
-func parts(name string) (base string, a, b int) {
-	m := typeParts.FindStringSubmatch(name)
-	if m == nil {
-		return name, -1, -1
-	}
-	a, b = -1, -1
-	if m[2] != "" {
-		a, _ = strconv.Atoi(m[2])
-		b = 0
-	}
-	if m[3] != "" {
-		b, _ = strconv.Atoi(m[3])
-	}
-	return m[1], a, b
-}
-
-// widens tells whether a change of type changes the catalogue alone.
-func widens(from, to string) bool {
-	fb, fa, fs := parts(from)
-	tb, ta, ts := parts(to)
-	switch {
-	case (fb == "varchar" || fb == "text") && (tb == "text" || tb == "varchar" && ta < 0):
-		return true
-	case fb == "varchar" && tb == "varchar":
-		return fa >= 0 && ta >= fa
-	case fb == "varbit" && tb == "varbit":
-		return ta < 0 || fa >= 0 && ta >= fa
-	case fb == "numeric" && tb == "numeric":
-		return ta < 0 || fa >= 0 && ta >= fa && ts == fs
-	case fb == tb && slices.Contains([]string{"timestamp", "timestamptz", "time", "timetz", "interval"}, fb):
-		return ta < 0 || fa >= 0 && ta >= fa
-	case fb == "cidr" && tb == "inet":
-		return true
-	}
-	return false
-}
-
-// narrows tells whether values may not fit any more.
-func narrows(from, to string) bool {
-	fb, fa, fs := parts(from)
-	tb, ta, ts := parts(to)
-	ints := []string{"smallint", "integer", "bigint"}
-	switch i, j := slices.Index(ints, fb), slices.Index(ints, tb); {
-	case i >= 0 && j >= 0:
-		return j < i
-	case (fb == "varchar" || fb == "text" || fb == "char") && (tb == "varchar" || tb == "char") && ta >= 0:
-		return fa < 0 || ta < fa || tb == "char"
-	case fb == "numeric" && tb == "numeric":
-		return ta >= 0 && (fa < 0 || ta-ts < fa-fs || ts < fs || ta < fa || ts != fs)
-	case fb == tb && slices.Contains([]string{"timestamp", "timestamptz", "time", "timetz", "interval"}, fb):
-		return ta >= 0 && (fa < 0 || ta < fa)
-	case fb == "double precision" && tb == "real":
-		return true
-	}
-	return false
-}
-
 // mentions tells whether a name stands in a text.
 func mentions(text, name string) bool {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
@@ -164,7 +102,7 @@ func typeSteps(o *lint.Op) string {
 
 // narrowSteps let the database refuse what does not fit before the type does.
 func narrowSteps(o *lint.Op) string {
-	base, a, _ := parts(o.Part.Type)
+	base, a, _ := lint.TypeParts(o.Part.Type)
 	c := lint.Quote(o.Part.Name)
 	name := last(o.Table) + "_" + o.Part.Name + "_fits"
 	expr := ""

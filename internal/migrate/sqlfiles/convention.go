@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -19,6 +20,7 @@ type convention struct {
 	compare func(a, b string) int // versions
 	version func(id string) string
 	history func(table, dialect string) history
+	write   func(version string, d migrate.Draft) []migrate.File
 }
 
 // conventions returns all of them; those told by a file's name come first.

@@ -30,6 +30,7 @@ func flyway() *convention {
 			return dotted(raw)
 		},
 		history: func(table, dialect string) history { return &flywayHistory{table: table, dialect: dialect} },
+		write:   writeFlyway,
 	}
 }
 

@@ -18,6 +18,7 @@ func goose() *convention {
 		compare: compareNumbers,
 		version: number,
 		history: func(table, dialect string) history { return &gooseHistory{table: table, dialect: dialect} },
+		write:   writeGoose,
 	}
 }
 

@@ -39,6 +39,7 @@ func dbmate() *convention {
 		compare: strings.Compare,
 		version: digits,
 		history: func(table, dialect string) history { return &dbmateHistory{table: table, dialect: dialect} },
+		write:   writeDbmate,
 	}
 }
 
@@ -91,6 +92,7 @@ func golangMigrate() *convention {
 		compare: compareNumbers,
 		version: number,
 		history: func(table, dialect string) history { return &pairHistory{table: table, dialect: dialect} },
+		write:   writePair,
 	}
 }
 
