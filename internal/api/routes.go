@@ -64,6 +64,7 @@ func Handler(c Config) http.Handler {
 		"POST /v1/migrations":         s.migrations,
 		"POST /v1/migrations/resolve": s.resolveMigration,
 		"POST /v1/backfills":          s.backfills,
+		"POST /v1/trash":              s.trash,
 	} {
 		mux.HandleFunc(pattern, s.handle(h))
 	}

@@ -21,7 +21,7 @@ func (s *session) migrateCommand() *cobra.Command {
 		Use: "migrate", Short: "Look at the schema's migrations, apply them, take them back", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown(), s.migrateResolve(), s.migrateRewrite(), s.backfillCommand())
+	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown(), s.migrateResolve(), s.migrateRewrite(), s.backfillCommand(), s.migrateUndrop())
 	return c
 }
 

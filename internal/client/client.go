@@ -312,6 +312,12 @@ func (c *Client) Backfills(ctx context.Context, b wire.Backfills) (wire.Backfill
 	return b, c.call(ctx, http.MethodPost, "/v1/backfills", b, &b)
 }
 
+// Trash lists what migrations dropped, or has some of it brought back.
+func (c *Client) Trash(ctx context.Context, in wire.Trash) ([]wire.Trashed, error) {
+	var all []wire.Trashed
+	return all, c.call(ctx, http.MethodPost, "/v1/trash", in, &all)
+}
+
 // Rehearse has migrations carried out on a copy, and judged.
 func (c *Client) Rehearse(ctx context.Context, in wire.Rehearse) (ship.Verdict, error) {
 	var v ship.Verdict

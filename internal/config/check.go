@@ -67,6 +67,9 @@ func (d *decoder) checkBlocks(s settings) {
 	}
 	if m := s.Migrations; m != nil {
 		positive = append(positive, m.Timeout, m.LockTimeout)
+		if m.Trash != nil {
+			positive = append(positive, m.Trash.Keep)
+		}
 	}
 	if w := s.Watch; w != nil {
 		positive = append(positive, w.P95, w.Min, w.Warmup)

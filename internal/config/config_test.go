@@ -126,6 +126,7 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 		Migrate: &ship.Migrate{
 			Tool:  ship.Plugin{Kind: "django", Config: json.RawMessage(`{"database":"default","manage":"manage.py"}`)},
 			Route: "hold", Timeout: 10 * time.Minute, LockTimeout: 5 * time.Second, ContractAfter: 28 * 24 * time.Hour,
+			Trash: ship.Trash{Keep: 14 * 24 * time.Hour, MaxSize: 2 << 30, Off: "nothing is lost here"},
 		},
 		Gates: []ship.Gate{
 			{Name: "e2e", Timeout: 10 * time.Minute, Plugin: ship.Plugin{Kind: "command", Config: json.RawMessage(`{"run":["npm","run","test:e2e","--","--baseUrl=$SHIPLOCK_URL"]}`)}},

@@ -21,6 +21,8 @@ const (
 	defaultMigration     = 15 * time.Minute
 	defaultLock          = 5 * time.Second
 	defaultContractAfter = 28 * 24 * time.Hour
+	defaultTrashKeep     = 28 * 24 * time.Hour
+	defaultTrashSize     = 1 << 30
 	defaultWatch         = 5 * time.Minute
 	defaultErrorRate     = 0.01
 	defaultConfidence    = 0.999
@@ -266,6 +268,13 @@ func (d *decoder) backup(b *backupBlock) ship.Backup {
 	return out
 }
 
+func trash(b *trashBlock) ship.Trash {
+	if b == nil {
+		b = &trashBlock{}
+	}
+	return ship.Trash{Keep: b.Keep.or(defaultTrashKeep), MaxSize: b.MaxSize.or(defaultTrashSize), Off: b.Off.Text}
+}
+
 func (d *decoder) migrate(b *migrationsBlock, db *ship.Database) *ship.Migrate {
 	if b == nil {
 		return nil
@@ -284,5 +293,6 @@ func (d *decoder) migrate(b *migrationsBlock, db *ship.Database) *ship.Migrate {
 		Timeout:       b.Timeout.or(defaultMigration),
 		LockTimeout:   b.LockTimeout.or(defaultLock),
 		ContractAfter: b.ContractAfter.or(defaultContractAfter),
+		Trash:         trash(b.Trash),
 	}
 }

@@ -132,7 +132,14 @@ type migrationsBlock struct {
 	Timeout       duration     `json:"timeout" jsonschema_description:"Time one migration may take. Default 15m."`
 	LockTimeout   duration     `json:"lock_timeout" jsonschema_description:"A statement waits no longer for a lock. Default 5s."`
 	ContractAfter duration     `json:"contract_after" jsonschema_description:"Time before what no code needs any more is dropped. Default 28d."`
+	Trash         *trashBlock  `json:"trash" jsonschema_description:"How what migrations drop is kept, so that it can be brought back."`
 	Settings      toolSettings `json:"settings" jsonschema_description:"Settings of the tool."`
+}
+
+type trashBlock struct {
+	Keep    duration `json:"keep" jsonschema_description:"Time after which it is deleted. Default 28d."`
+	MaxSize size     `json:"max_size" jsonschema_description:"A table or a column that is larger is not dropped. Default 1GB."`
+	Off     plain    `json:"off" jsonschema_description:"Why nothing is kept."`
 }
 
 type tlsBlock struct {

@@ -90,11 +90,15 @@ func inspect(ctx context.Context, w *work) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	p := plan.Build(facts)
+	p, err := w.checkDrops(ctx, plan.Build(facts))
+	if err != nil {
+		return "", nil, err
+	}
 	if p.Refused != nil {
 		return "", nil, &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
 	}
 	w.newPlan = &p
+	w.purgeTrash(ctx)
 	if w.run.Request.Options.Backfill != "" {
 		return fmt.Sprintf("%d backfills in the release", len(facts.Backfills)), nil, nil
 	}

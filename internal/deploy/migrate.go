@@ -136,12 +136,18 @@ func (m *migration) up(ctx context.Context, mig ship.Migration, attach bool) err
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
+	project := m.project
+	if !attach {
+		if project, err = m.aside(ctx, mig); err != nil {
+			return err
+		}
+	}
 	if !attach && !records(m.w.tool) {
 		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Record: []ship.Record{m.w.record(mig, ship.RecordStarted)}}); err != nil {
 			return err
 		}
 	}
-	if err := m.w.tool.Up(ctx, m.w.projectFor(m.project, mig, m.found.Tries[mig.ID]), mig); err != nil {
+	if err := m.w.tool.Up(ctx, m.w.projectFor(project, mig, m.found.Tries[mig.ID]), mig); err != nil {
 		if interrupted(ctx) && !timedOut(ctx) {
 			return err // we are being stopped; whoever resumes observes
 		}

@@ -23,6 +23,7 @@ type session struct {
 	db      database.Database
 	lock    database.Lock // nil outside the lock
 	dialect string
+	aside   []ship.Drop // copied within the transaction of the migration
 }
 
 func (s session) Rows(ctx context.Context, query string, args ...any) ([][]string, error) {
@@ -35,6 +36,9 @@ func (s session) Rows(ctx context.Context, query string, args ...any) ([][]strin
 func (s session) Do(ctx context.Context, w ship.Work) error {
 	if s.lock == nil {
 		return errors.New("the schema is changed under the migration lock only")
+	}
+	if w.Atomic && len(w.Statements) > 0 {
+		w.Aside = s.aside
 	}
 	return s.lock.Do(ctx, w)
 }
@@ -78,7 +82,7 @@ func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project
 	p := migrate.Project{
 		Dir: w.folder(), Tree: tree, Fence: w.fence, Release: w.run.Request.Release.Artifact.Digest,
 		Runner:  runner{w: w, url: url, lockTimeout: env.Migrate.LockTimeout},
-		Session: session{w.db, lock, env.Database.Kind},
+		Session: session{db: w.db, lock: lock, dialect: env.Database.Kind},
 		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
 	}
 	return p, func() { _ = closeTree() }, nil

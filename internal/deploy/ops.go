@@ -42,7 +42,10 @@ func (e *Engine) Plan(ctx context.Context, req ship.Request, progress func(strin
 	if err != nil {
 		return ship.Plan{}, w.mask.Error(err)
 	}
-	out := plan.Build(facts)
+	out, err := w.checkDrops(ctx, plan.Build(facts))
+	if err != nil {
+		return ship.Plan{}, w.mask.Error(err)
+	}
 	out.Rehearsal = w.rehearsed(ctx)
 	return out, nil
 }

@@ -200,7 +200,7 @@ func (w *work) shadowProject(tree fs.FS, s database.Shadow, lock database.Lock, 
 	return migrate.Project{
 		Dir: w.folder(), Tree: tree, Fence: f, Release: w.run.Request.Release.Artifact.Digest,
 		Runner:  &shadowRunner{w: w, shadow: s, fence: f},
-		Session: session{s, lock, env.Database.Kind},
+		Session: session{db: s, lock: lock, dialect: env.Database.Kind},
 		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
 	}
 }

@@ -151,6 +151,14 @@ type Migrate struct {
 	Timeout       time.Duration `json:"timeout"`         // of one migration
 	LockTimeout   time.Duration `json:"lock_timeout"`    // a statement waits no longer for a lock
 	ContractAfter time.Duration `json:"contract_after"`
+	Trash         Trash         `json:"trash"`
+}
+
+// Trash says how what migrations drop is kept.
+type Trash struct {
+	Keep    time.Duration `json:"keep"`
+	MaxSize int64         `json:"max_size"`      // bytes of one table or column; more is refused
+	Off     string        `json:"off,omitempty"` // why nothing is kept; "" keeps
 }
 
 // A Gate is a condition a run must pass before it goes on.

@@ -73,6 +73,20 @@ type Work struct {
 	Atomic     bool
 	Record     []Record // written, replacing those of the same Migration
 	Forget     []string // migrations whose records are deleted
+	Aside      []Drop   // copied aside before the statements
+}
+
+// A Drop is a table, or a column of one, that a migration drops. Before it
+// does, what is in it is copied aside.
+type Drop struct {
+	Migration string    `json:"migration"`
+	Table     string    `json:"table"`
+	Column    string    `json:"column,omitempty"`  // "" is the whole table
+	Stays     []string  `json:"stays,omitempty"`   // columns of the table that is put in its place; only the others are dropped
+	Only      bool      `json:"only,omitempty"`    // with its drops undone, releases from before the migration can run on the database
+	Besides   []string  `json:"besides,omitempty"` // indexes and constraints that are dropped, too
+	Until     time.Time `json:"until"`             // the copy is kept
+	MaxSize   int64     `json:"max_size"`          // bytes; more is refused
 }
 
 // A StatementError says which of a [Work]'s statements failed, counted from 0.

@@ -139,6 +139,35 @@ type Kept struct {
 	Why     string `json:"why"`
 }
 
+// Trash asks what is kept of what migrations dropped, and has something brought
+// back, or with Purge deleted for good.
+type Trash struct {
+	Environment ship.Environment `json:"environment"`
+	What        string           `json:"what,omitempty"` // a number, a table, a column, a migration; with Purge "" is what was kept long enough
+	Undrop      bool             `json:"undrop,omitempty"`
+	Purge       bool             `json:"purge,omitempty"`
+	By          string           `json:"by,omitempty"`
+}
+
+// Trashed is a table or a column that was copied aside before it was dropped.
+type Trashed struct {
+	ID         int64     `json:"id"`
+	Name       string    `json:"name"`
+	Table      string    `json:"table"`
+	Column     string    `json:"column,omitempty"`
+	Migration  string    `json:"migration"`
+	Run        string    `json:"run"`
+	Status     string    `json:"status"`
+	Key        []string  `json:"key,omitempty"`
+	Rows       int64     `json:"rows"`
+	Size       int64     `json:"size"` // bytes
+	Returned   int64     `json:"returned,omitempty"`
+	Notes      []string  `json:"notes,omitempty"`
+	Definition []string  `json:"definition"` // SQL
+	At         time.Time `json:"at"`
+	Until      time.Time `json:"until"`
+}
+
 // Resolve says what became of a migration nobody saw the end of.
 type Resolve struct {
 	Environment ship.Environment `json:"environment"`

@@ -127,5 +127,5 @@ func record(ctx context.Context, conn *sql.Conn, w ship.Work) error {
 			return fmt.Errorf("forget migration %s: %w", id, err)
 		}
 	}
-	return nil
+	return settleTrash(ctx, conn, w)
 }

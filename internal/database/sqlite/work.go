@@ -38,6 +38,9 @@ func (l *lock) atomic(ctx context.Context, conn *sql.Conn, w ship.Work) error {
 		if err := l.check(ctx, conn); err != nil {
 			return err
 		}
+		if err := l.aside(ctx, conn, w); err != nil {
+			return err
+		}
 		if err := l.script(ctx, conn, w.Statements); err != nil {
 			return err
 		}
