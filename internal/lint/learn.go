@@ -126,7 +126,7 @@ func (s *Schema) learnAdd(t *Table, p *sqltext.Part, made bool) {
 	if p.Verb == "ADD CONSTRAINT" {
 		d := p.Constraint
 		s.learnConstraint(t, &Constraint{
-			Name: d.Name, Kind: d.Kind, Columns: d.Columns, Expr: d.Expr, References: Plain(d.References), RefColumns: d.RefColumns,
+			Name: d.Name, Kind: d.Kind, Columns: d.Columns, Expr: d.Expr, References: Plain(d.References), RefColumns: d.RefColumns, Options: d.Options,
 			Valid: !d.NotValid && !d.Unchecked, New: made,
 		}, d.Index)
 		return
@@ -138,7 +138,7 @@ func (s *Schema) learnAdd(t *Table, p *sqltext.Part, made bool) {
 	serial := strings.HasSuffix(d.Type, "serial")
 	c := &Column{
 		Name: d.Name, Type: d.Type, New: made, Known: true, NotNull: d.NotNull || d.Primary || serial || d.Identity,
-		Default: d.Default, Generated: d.Generated, Identity: d.Identity || serial,
+		Default: d.Default, Collate: d.Collate, Generated: d.Generated, Identity: d.Identity || serial,
 	}
 	if serial {
 		c.Type = map[string]string{"serial": "integer", "bigserial": "bigint", "smallserial": "smallint"}[d.Type]
@@ -155,7 +155,7 @@ func (s *Schema) learnAdd(t *Table, p *sqltext.Part, made bool) {
 		s.learnConstraint(t, &Constraint{Kind: "UNIQUE", Columns: only, Valid: true, New: made}, "")
 	}
 	if d.References != "" {
-		s.learnConstraint(t, &Constraint{Kind: "FOREIGN KEY", Columns: only, References: Plain(d.References), RefColumns: d.RefColumns, Valid: true, New: made}, "")
+		s.learnConstraint(t, &Constraint{Kind: "FOREIGN KEY", Columns: only, References: Plain(d.References), RefColumns: d.RefColumns, Options: d.RefOptions, Valid: true, New: made}, "")
 	}
 }
 

@@ -38,6 +38,7 @@ type Column struct {
 	NotNull   bool
 	Known     bool // its NotNull and Default are
 	Default   string
+	Collate   string
 	Generated string
 	Identity  bool
 }
@@ -55,6 +56,7 @@ type Constraint struct {
 	Expr       string
 	References string
 	RefColumns []string
+	Options    string // as [sqltext.ConstraintDef] has them
 	Valid      bool
 	New        bool
 }

@@ -105,6 +105,9 @@ func column(name, text string) *Column {
 			}
 		}
 	}
+	if _, after, ok := strings.Cut(head, " collate "); ok {
+		c.Collate = unquote(strings.Fields(after)[0])
+	}
 	c.NotNull = strings.Contains(head, " not null")
 	c.Identity = strings.HasSuffix(text, " identity always") || strings.HasSuffix(text, " identity by default")
 	if c.Generated == "" {

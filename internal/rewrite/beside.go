@@ -29,6 +29,9 @@ func (c Context) Rename(table, from, to string) (Plan, *Refusal) {
 	if r.kind == "" {
 		return Plan{}, unknownType(table, from)
 	}
+	if r.was.Collate != "" {
+		r.kind += " COLLATE " + lint.Quote(r.was.Collate)
+	}
 	p, refusal := c.swap(r)
 	if refusal == nil {
 		p.note("Releases go in three: the first brings %[2]s while the code still says %[1]s, the second says %[2]s once the backfill is done, the third brings the contract.", from, to)

@@ -101,7 +101,7 @@ func inlineConstraints(d sqltext.ColumnDef) []Constraint {
 		all = append(all, Constraint{ConstraintDef: sqltext.ConstraintDef{Kind: "UNIQUE", Columns: only}, New: true})
 	}
 	if d.References != "" {
-		all = append(all, Constraint{ConstraintDef: sqltext.ConstraintDef{Kind: "FOREIGN KEY", Columns: only, References: d.References, RefColumns: d.RefColumns}, New: true})
+		all = append(all, Constraint{ConstraintDef: sqltext.ConstraintDef{Kind: "FOREIGN KEY", Columns: only, References: d.References, RefColumns: d.RefColumns, Options: d.RefOptions}, New: true})
 	}
 	return all
 }

@@ -61,13 +61,13 @@ func (k Constraint) text() string {
 	case k.Text != "":
 		return k.Text
 	case k.Kind == "CHECK":
-		return "CHECK (" + k.Expr + ")"
+		return strings.TrimSpace("CHECK (" + k.Expr + ") " + k.Options)
 	case k.Kind == "FOREIGN KEY":
 		ref := lint.Quote(lint.Plain(k.References))
 		if len(k.RefColumns) > 0 {
 			ref += " (" + lint.Quotes(k.RefColumns) + ")"
 		}
-		return "FOREIGN KEY (" + lint.Quotes(k.Columns) + ") REFERENCES " + ref
+		return "FOREIGN KEY (" + lint.Quotes(k.Columns) + ") REFERENCES " + strings.TrimSpace(ref+" "+k.Options)
 	}
 	return k.Kind + " (" + lint.Quotes(k.Columns) + ")"
 }
@@ -139,7 +139,7 @@ func (c Context) named(table string, d sqltext.ConstraintDef) string {
 		return d.Name
 	}
 	columns := d.Columns
-	if d.Kind == "CHECK" {
+	if d.Kind == "CHECK" && len(columns) == 0 {
 		if columns = c.columnsOf(table, d.Expr); len(columns) != 1 {
 			columns = nil
 		}

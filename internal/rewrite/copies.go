@@ -58,6 +58,9 @@ func (c Context) unmovable(r pair, t *lint.Table) *Refusal {
 		why = "a foreign key of " + c.Schema.Referencing(r.table, r.from)[0] + " points to it"
 	}
 	for _, k := range t.Constraints {
+		if why == "" && k.Kind == "UNIQUE" && k.Options != "" && slices.Contains(k.Columns, r.from) {
+			why = fmt.Sprintf("%s is UNIQUE … %s", k.Name, k.Options)
+		}
 		if why == "" && slices.Contains(k.Columns, r.from) && (k.Kind == "PRIMARY KEY" || k.Kind == "EXCLUDE") {
 			why = "it belongs to the " + strings.ToLower(strings.TrimSuffix(k.Kind, " KEY")) + " key"
 			if k.Kind == "EXCLUDE" {
@@ -96,7 +99,7 @@ func (c Context) copyConstraint(r pair, k *lint.Constraint) copied {
 		}
 	}
 	made := Constraint{New: true}
-	made.Kind, made.Columns, made.References, made.RefColumns = k.Kind, columns, k.References, k.RefColumns
+	made.Kind, made.Columns, made.References, made.RefColumns, made.Options = k.Kind, columns, k.References, k.RefColumns, k.Options
 	made.Expr = sqltext.Rename(k.Expr, c.Dialect, r.from, lint.Quote(r.to))
 	out := copied{
 		expand: []Step{{

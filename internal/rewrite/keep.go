@@ -57,6 +57,9 @@ func wayDown(t *sqltext.Tree) string {
 	if t.Verb == "SET" {
 		return t.SQL
 	}
+	if t.Verb == "CREATE" && t.Object == "INDEX" && len(t.Names) == 0 && !t.Concurrently {
+		return "DROP INDEX " + lint.Quote(beside(t.On, lint.IndexName(t)))
+	}
 	if t.Verb != "CREATE" || len(t.Names) != 1 || t.OrReplace || t.IfNotExists {
 		return ""
 	}

@@ -61,6 +61,7 @@ type ColumnDef struct {
 	Unique     bool
 	References string
 	RefColumns []string
+	RefOptions string   // what follows REFERENCES t (c), and DEFERRABLE and the like: "ON DELETE CASCADE"
 	Checks     []string // expressions, without the parentheses
 	Unchecked  bool     // its CHECK or foreign key is NOT ENFORCED
 	Generated  string   // "", "stored", "virtual"
@@ -76,6 +77,7 @@ type ConstraintDef struct {
 	Expr       string // of CHECK, without the parentheses
 	References string
 	RefColumns []string
+	Options    string // all else that is said of it, besides NOT VALID: "ON DELETE CASCADE", "NO INHERIT"
 	Index      string // USING INDEX
 	NotValid   bool
 	Unchecked  bool // NOT ENFORCED

@@ -191,7 +191,10 @@ func (r *reader) columnClause(d *ColumnDef) bool {
 	case r.eat("REFERENCES"):
 		d.References = r.name()
 		d.RefColumns = r.columnList()
-		return d.References != "" && r.foreignOptions()
+		at := r.at
+		ok := d.References != "" && r.foreignOptions()
+		d.RefOptions = joined(d.RefOptions, r.between(at, r.at))
+		return ok
 	case r.eat("COLLATE"):
 		d.Collate = r.name()
 		return d.Collate != ""
@@ -199,7 +202,12 @@ func (r *reader) columnClause(d *ColumnDef) bool {
 		return r.generated(d)
 	case r.eat("NOT", "ENFORCED"):
 		d.Unchecked = true
-	case r.eat("ENFORCED"), r.eat("NOT", "DEFERRABLE"), r.eat("DEFERRABLE"), r.eat("INITIALLY", "DEFERRED"), r.eat("INITIALLY", "IMMEDIATE"):
+	case r.eat("ENFORCED"), r.eat("NOT", "DEFERRABLE"):
+	case r.eat("DEFERRABLE"):
+		d.RefOptions = joined(d.RefOptions, "DEFERRABLE")
+	case r.eat("INITIALLY", "DEFERRED"):
+		d.RefOptions = joined(d.RefOptions, "INITIALLY DEFERRED")
+	case r.eat("INITIALLY", "IMMEDIATE"):
 	case r.eat("STORAGE"), r.eat("COMPRESSION"):
 		return r.word() != ""
 	default:
@@ -257,6 +265,18 @@ func (r *reader) indexOptions() bool {
 			return true
 		}
 	}
+}
+
+// between returns the text of the tokens from one up to another.
+func (r *reader) between(from, to int) string {
+	if from >= to || to > len(r.tokens) {
+		return ""
+	}
+	return r.text[r.tokens[from].start:r.tokens[to-1].end]
+}
+
+func joined(texts ...string) string {
+	return strings.TrimSpace(strings.Join(texts, " "))
 }
 
 // foreignOptions reads what may follow REFERENCES t (c).

@@ -28,7 +28,10 @@ func (r *reader) constraint() ConstraintDef {
 		d.Expr, ok = r.inside()
 	case r.eat("UNIQUE"):
 		d.Kind = "UNIQUE"
-		_ = r.eat("NULLS", "NOT", "DISTINCT") || r.eat("NULLS", "DISTINCT")
+		if r.eat("NULLS", "NOT", "DISTINCT") {
+			d.Options = "NULLS NOT DISTINCT"
+		}
+		r.eat("NULLS", "DISTINCT")
 		ok = r.keyed(&d)
 	case r.eat("PRIMARY", "KEY"):
 		d.Kind = "PRIMARY KEY"
@@ -39,7 +42,9 @@ func (r *reader) constraint() ConstraintDef {
 		if len(d.Columns) > 0 && r.eat("REFERENCES") {
 			d.References = r.name()
 			d.RefColumns = r.columnList()
+			from := r.at
 			ok = d.References != "" && r.foreignOptions()
+			d.Options = r.between(from, r.at)
 		}
 	case r.eat("EXCLUDE"):
 		d.Kind = "EXCLUDE"
@@ -71,18 +76,23 @@ func (r *reader) keyed(d *ConstraintDef) bool {
 		return d.Index != ""
 	}
 	d.Columns = r.columnList()
-	return len(d.Columns) > 0 && r.conflict() && r.indexOptions()
+	from := r.at
+	ok := len(d.Columns) > 0 && r.conflict() && r.indexOptions()
+	d.Options = joined(d.Options, r.between(from, r.at))
+	return ok
 }
 
 func (r *reader) constraintOptions(d *ConstraintDef) {
 	for {
+		from := r.at
 		switch {
 		case r.eat("NOT", "VALID"):
 			d.NotValid = true
 		case r.eat("NOT", "ENFORCED"):
 			d.Unchecked = true
-		case r.eat("ENFORCED"), r.eat("NO", "INHERIT"), r.eat("NOT", "DEFERRABLE"), r.eat("DEFERRABLE"),
-			r.eat("INITIALLY", "DEFERRED"), r.eat("INITIALLY", "IMMEDIATE"):
+		case r.eat("ENFORCED"), r.eat("NOT", "DEFERRABLE"), r.eat("INITIALLY", "IMMEDIATE"):
+		case r.eat("NO", "INHERIT"), r.eat("DEFERRABLE"), r.eat("INITIALLY", "DEFERRED"):
+			d.Options = joined(d.Options, r.between(from, r.at))
 		default:
 			return
 		}

@@ -30,7 +30,7 @@ func checkPG110(o *lint.Op) []lint.Hit {
 	}
 	steps := []string{addColumn(o, d.Type, given(d))}
 	for i, check := range d.Checks {
-		steps = append(steps, checkSteps(o.Table, fmt.Sprintf("%s_%s_check%s", last(o.Table), d.Name, number(i)), check))
+		steps = append(steps, checkSteps(o, fmt.Sprintf("%s_%s_check%s", last(o.Table), d.Name, number(i)), check))
 	}
 	h := lint.Hit{
 		Message: fmt.Sprintf("ADD COLUMN %s with a CHECK reads all rows of %s while nobody can use it.", o.Of(), o.Table),

@@ -35,6 +35,6 @@ func checkPG111(o *lint.Op) []lint.Hit {
 	return []lint.Hit{{
 		Message: fmt.Sprintf("ADD COLUMN %s %s builds an index while nobody can use %s.", o.Of(), kind, o.Table),
 		Locks:   lint.On(o.Table, lint.AccessExclusive), Work: lint.IndexBuild, Keeps: true, Breaks: d.Primary,
-		Rewrite: lines(addColumn(o, d.Type, given(d)), uniqueSteps(o.Table, name, kind, []string{d.Name})),
+		Rewrite: lines(addColumn(o, d.Type, given(d)), uniqueSteps(o, name, kind, []string{d.Name})),
 	}}
 }

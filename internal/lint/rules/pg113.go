@@ -31,6 +31,6 @@ func checkPG113(o *lint.Op) []lint.Hit {
 		Message: fmt.Sprintf("ADD COLUMN %s with a default that references %s reads both tables while nobody can write to either.", o.Of(), lint.Plain(d.References)),
 		Locks:   append(lint.On(o.Table, lint.AccessExclusive), known(o, d.References, lint.ShareRowExclusive)...), Work: lint.Scan, Keeps: true,
 		Rewrite: lines(addColumn(o, d.Type, given(d)),
-			foreignSteps(o.Table, fmt.Sprintf("%s_%s_fkey", last(o.Table), d.Name), []string{d.Name}, d.References, d.RefColumns)),
+			foreignSteps(o, fmt.Sprintf("%s_%s_fkey", last(o.Table), d.Name), []string{d.Name}, d.References, d.RefColumns)),
 	}}
 }

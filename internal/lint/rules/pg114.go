@@ -31,6 +31,6 @@ func checkPG114(o *lint.Op) []lint.Hit {
 		Message: fmt.Sprintf("ADD COLUMN %s of the domain %s, which has constraints, writes %s anew while nobody can use it, even without a default.", o.Of(), d.Type, o.Table),
 		Locks:   lint.On(o.Table, lint.AccessExclusive), Work: lint.Rewrite, Keeps: true,
 		Rewrite: lines(addColumn(o, o.Schema.Domain(d.Type), given(d)),
-			checkSteps(o.Table, fmt.Sprintf("%s_%s_check", last(o.Table), d.Name), "… the domain's condition on "+lint.Quote(d.Name)+" …")),
+			checkSteps(o, fmt.Sprintf("%s_%s_check", last(o.Table), d.Name), "… the domain's condition on "+lint.Quote(d.Name)+" …")),
 	}}
 }

@@ -46,7 +46,7 @@ func checkPG207(o *lint.Op) []lint.Hit {
 	drops := make([]string, len(found))
 	for i, name := range found {
 		drops[i] = fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s;", lint.Quote(o.Table), lint.Quote(name))
-		after = append(after, checkSteps(o.Table, name, t.Constraints[name].Expr))
+		after = append(after, checkSteps(o, name, t.Constraints[name].Expr))
 	}
 	return []lint.Hit{{
 		Message: fmt.Sprintf("TYPE of %s reads all rows of %s while nobody can use it, to check %s again.", o.Of(), o.Table, strings.Join(found, ", ")),

@@ -31,6 +31,6 @@ func checkPG301(o *lint.Op) []lint.Hit {
 	return []lint.Hit{{
 		Message: fmt.Sprintf("ADD CHECK on %s reads all its rows while nobody can use it, and writes of the running release that do not satisfy it fail; let a release go first that always does.", o.Table),
 		Locks:   lint.On(o.Table, lint.AccessExclusive), Work: lint.Scan, Keeps: true, Breaks: true,
-		Rewrite: checkSteps(o.Table, named(d, o.Table, "check"), d.Expr),
+		Rewrite: checkSteps(o, named(d, o.Table, "check"), d.Expr),
 	}}
 }

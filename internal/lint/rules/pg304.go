@@ -32,6 +32,6 @@ func checkPG304(o *lint.Op) []lint.Hit {
 		Message: fmt.Sprintf("ADD FOREIGN KEY on %s reads it and %s while nobody can write to either, and writes of the running release that point to nothing fail; let a release go first that never does.", o.Table, lint.Plain(d.References)),
 		Locks:   append(lint.On(o.Table, lint.ShareRowExclusive), known(o, d.References, lint.ShareRowExclusive)...), Work: lint.Scan, Keeps: true,
 		Breaks:  !o.Schema.OnNew(o.Table, d.Columns),
-		Rewrite: foreignSteps(o.Table, named(d, o.Table, "fkey"), d.Columns, d.References, d.RefColumns),
+		Rewrite: foreignSteps(o, named(d, o.Table, "fkey"), d.Columns, d.References, d.RefColumns),
 	}}
 }

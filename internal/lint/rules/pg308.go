@@ -40,6 +40,6 @@ func checkPG308(o *lint.Op) []lint.Hit {
 	return []lint.Hit{{
 		Message: fmt.Sprintf("ADD %s on %s (%s) builds an index while nobody can use the table, and writes of the running release that repeat a value fail; let a release go first that never does.", d.Kind, o.Table, strings.Join(d.Columns, ", ")),
 		Locks:   lint.On(o.Table, lint.AccessExclusive), Work: lint.IndexBuild, Keeps: true, Breaks: !o.Schema.OnNew(o.Table, d.Columns),
-		Rewrite: uniqueSteps(o.Table, named(d, o.Table, suffix), d.Kind, d.Columns),
+		Rewrite: uniqueSteps(o, named(d, o.Table, suffix), d.Kind, d.Columns),
 	}}
 }

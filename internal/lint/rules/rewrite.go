@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/rewrite"
 	"github.com/shiplock/shiplock/internal/sqltext"
 )
 
@@ -66,41 +67,50 @@ func fill(o *lint.Op, set, where string) string {
 	return fmt.Sprintf("-- in batches, each in a transaction of its own:\nUPDATE %s SET %s WHERE %s;", lint.Quote(o.Table), set, where)
 }
 
+// safely is what is known, for the safe way of an operation.
+func safely(o *lint.Op) rewrite.Context {
+	d := sqltext.Postgres
+	if o.Version >= 3000 {
+		d = sqltext.SQLite
+	}
+	return rewrite.Context{Dialect: d, Version: o.Version, Schema: o.Schema}
+}
+
 // notNullSteps make a column NOT NULL without a scan under the lock.
 func notNullSteps(o *lint.Op, column string, wanted bool) string {
 	if !wanted {
 		return ""
 	}
-	t, c := lint.Quote(o.Table), lint.Quote(column)
-	k := lint.Quote(last(o.Table) + "_" + column + "_not_null")
-	if o.Version >= 18 {
-		return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s NOT VALID;\nALTER TABLE %s VALIDATE CONSTRAINT %s;", t, k, c, t, k)
-	}
-	return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID;\nALTER TABLE %s VALIDATE CONSTRAINT %s; -- in a transaction of its own\n"+
-		"ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\nALTER TABLE %s DROP CONSTRAINT %s;", t, k, c, t, k, t, c, t, k)
+	p, _ := safely(o).NotNull(o.Table, column, "") // without a value there is nothing to refuse
+	return p.SQL()
 }
 
 // checkSteps add a CHECK without a scan under the lock.
-func checkSteps(table, name, expr string) string {
-	t, k := lint.Quote(table), lint.Quote(name)
-	return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s) NOT VALID;\nALTER TABLE %s VALIDATE CONSTRAINT %s; -- in a transaction of its own", t, k, expr, t, k)
+func checkSteps(o *lint.Op, name, expr string) string {
+	k := rewrite.Constraint{ConstraintDef: sqltext.ConstraintDef{Kind: "CHECK", Name: name, Expr: expr}}
+	return safely(o).NotValid(o.Table, k).SQL()
 }
 
 // foreignSteps add a foreign key without reading under the lock.
-func foreignSteps(table, name string, columns []string, to string, toColumns []string) string {
-	t, k, ref := lint.Quote(table), lint.Quote(name), lint.Quote(lint.Plain(to))
-	if len(toColumns) > 0 {
-		ref += " (" + lint.Quotes(toColumns) + ")"
-	}
-	return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s NOT VALID;\nALTER TABLE %s VALIDATE CONSTRAINT %s; -- in a transaction of its own",
-		t, k, lint.Quotes(columns), ref, t, k)
+func foreignSteps(o *lint.Op, name string, columns []string, to string, toColumns []string) string {
+	k := rewrite.Constraint{ConstraintDef: sqltext.ConstraintDef{Kind: "FOREIGN KEY", Name: name, Columns: columns, References: to, RefColumns: toColumns}}
+	return safely(o).NotValid(o.Table, k).SQL()
 }
 
 // uniqueSteps build the index without keeping writers off.
-func uniqueSteps(table, name, kind string, columns []string) string {
-	t, k := lint.Quote(table), lint.Quote(name)
-	return fmt.Sprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s); -- outside of a transaction\nALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s;",
-		k, t, lint.Quotes(columns), t, k, kind, k)
+func uniqueSteps(o *lint.Op, name, kind string, columns []string) string {
+	k := rewrite.Constraint{ConstraintDef: sqltext.ConstraintDef{Kind: kind, Name: name, Columns: columns}}
+	p, refusal := safely(o).Unique(o.Table, k)
+	if refusal == nil {
+		return p.SQL()
+	}
+	var steps []string // a primary key makes its columns NOT NULL
+	for _, column := range columns {
+		steps = append(steps, notNullSteps(o, column, true))
+	}
+	k.Kind = "UNIQUE"
+	p, _ = safely(o).Unique(o.Table, k)
+	return lines(append(steps, strings.Replace(p.SQL(), " UNIQUE USING ", " PRIMARY KEY USING ", 1))...)
 }
 
 // sequenceSteps give a column numbers without writing the table anew.
@@ -118,15 +128,18 @@ func sequenceSteps(o *lint.Op, column, kind string) string {
 
 // renameSteps put the new column beside the old one.
 func renameSteps(o *lint.Op) string {
-	t, from, to := lint.Quote(o.Table), lint.Quote(o.Part.Name), lint.Quote(o.Part.To)
-	kind := "…"
-	if c := o.Column(); c != nil && c.Type != "" {
-		kind = c.Type
+	rename := safely(o).Rename
+	if o.Version >= 3000 {
+		rename = safely(o).RenameSQLite
 	}
-	return lines(
-		fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s;", t, to, kind),
-		"-- a trigger on INSERT and UPDATE writes both, until no release uses the old one; then:",
-		fill(o, fmt.Sprintf("%s = %s", to, from), fmt.Sprintf("%s IS DISTINCT FROM %s", to, from)),
-		fmt.Sprintf("-- in a later release:\nALTER TABLE %s DROP COLUMN %s;", t, from),
-	)
+	p, refusal := rename(o.Table, o.Part.Name, o.Part.To)
+	return safeWay(p, refusal)
+}
+
+// safeWay is a plan as text, or why there is none.
+func safeWay(p rewrite.Plan, refusal *rewrite.Refusal) string {
+	if refusal == nil {
+		return p.SQL()
+	}
+	return "-- " + strings.ReplaceAll(refusal.Reason+";\n"+refusal.ByHand, "\n", "\n-- ")
 }

@@ -86,18 +86,7 @@ func mentions(text, name string) bool {
 
 // typeSteps put a column of the new type beside the old one.
 func typeSteps(o *lint.Op) string {
-	t, from := lint.Quote(o.Table), lint.Quote(o.Part.Name)
-	to := lint.Quote(o.Part.Name + "_new")
-	value := from + "::" + o.Part.Type
-	if o.Part.Using != "" {
-		value = o.Part.Using
-	}
-	return lines(
-		fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s;", t, to, o.Part.Type),
-		"-- a trigger on INSERT and UPDATE writes both, until no release uses the old one; then:",
-		fill(o, fmt.Sprintf("%s = %s", to, value), to+" IS NULL"),
-		fmt.Sprintf("-- in a later release:\nALTER TABLE %s DROP COLUMN %s;", t, from),
-	)
+	return safeWay(safely(o).Type(o.Table, o.Part.Name, o.Part.Type, o.Part.Using))
 }
 
 // narrowSteps let the database refuse what does not fit before the type does.
@@ -116,5 +105,5 @@ func narrowSteps(o *lint.Op) string {
 	default:
 		return typeSteps(o)
 	}
-	return lines(checkSteps(o.Table, name, expr), typeSteps(o))
+	return lines(checkSteps(o, name, expr), typeSteps(o))
 }
