@@ -32,7 +32,7 @@ func (s *session) planCommand() *cobra.Command {
 // showPlan shows what a deployment would do.
 func (s *session) showPlan(ctx context.Context, cl *client.Client, r asked) error {
 	r.run.Verb = ship.VerbDeploy
-	s.say("planning v%d for %s; a new set of requirements is installed first", r.run.Release, r.run.Environment.ID)
+	s.say("planning v%d for %s%s", r.run.Release, r.run.Environment.ID, installs(r.run.Environment))
 	p, err := cl.Plan(ctx, r.run)
 	if err != nil {
 		return err
@@ -44,6 +44,14 @@ func (s *session) showPlan(ctx context.Context, cl *client.Client, r asked) erro
 		return &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: fmt.Errorf("refused: %s", p.Refused.Reason)}
 	}
 	return nil
+}
+
+// installs says what may take a while before a plan can be made.
+func installs(env ship.Environment) string {
+	if env.Run.Python == nil {
+		return ""
+	}
+	return "; a new set of requirements is installed first"
 }
 
 func printPlan(w io.Writer, p ship.Plan) {
