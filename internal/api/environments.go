@@ -3,6 +3,8 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -194,9 +196,13 @@ func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	known, err := json.Marshal(f.Known)
+	if err != nil {
+		return fmt.Errorf("encode the schema: %w", err)
+	}
 	return write(w, wire.Migrations{
 		Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
-		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger,
+		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger, Known: known, Ahead: f.Ahead,
 	})
 }
 

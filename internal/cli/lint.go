@@ -284,10 +284,35 @@ func (s *session) lintPending(ctx context.Context, l *lint.Linter, q lintRequest
 		if err != nil {
 			return err
 		}
+		if err := liveOptions(&o, m, q.version == ""); err != nil {
+			return err
+		}
 		found = l.Pending(m.Migrations, o)
 		return nil
 	})
 	return found, err
+}
+
+// liveOptions takes what the environment's database told: its schema and,
+// where no other one was asked for, its version.
+func liveOptions(o *lint.Options, m wire.Migrations, version bool) error {
+	if len(m.Known) == 0 || string(m.Known) == "null" {
+		return nil
+	}
+	known, err := lint.ReadSnapshot(m.Known)
+	if err != nil {
+		return err
+	}
+	o.Schema, o.Live, o.Ahead = known.Schema(), true, map[string]bool{}
+	for _, id := range m.Ahead {
+		o.Ahead[id] = true
+	}
+	if version {
+		if o.Version, err = lint.ParseVersion(o.Dialect, known.Server); err != nil {
+			return usage{err}
+		}
+	}
+	return nil
 }
 
 func (s *session) explainRule(id string) error {

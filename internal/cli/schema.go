@@ -4,16 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shiplock/shiplock/internal/builtin"
 	"github.com/shiplock/shiplock/internal/database"
-	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/lint/live"
 	"github.com/shiplock/shiplock/internal/plugin"
 	"github.com/shiplock/shiplock/internal/ship"
-	"github.com/shiplock/shiplock/internal/sqltext"
 )
 
 func (s *session) schemaCommand() *cobra.Command {
@@ -49,7 +47,7 @@ func (s *session) schemaSnapshot(ctx context.Context, args []string) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	snapshot, err := snapshotOf(ctx, db, env.Database.Kind)
+	snapshot, err := live.Read(ctx, db, env.Database.Kind)
 	if err != nil {
 		return err
 	}
@@ -57,37 +55,4 @@ func (s *session) schemaSnapshot(ctx context.Context, args []string) error {
 	e.SetIndent("", " ")
 	e.SetEscapeHTML(false)
 	return e.Encode(snapshot)
-}
-
-// snapshotOf reads a database's schema. Functions are left out but for their
-// names, and grants altogether: lint does not ask for them.
-func snapshotOf(ctx context.Context, db database.Database, kind string) (*lint.Snapshot, error) {
-	server, err := db.ServerVersion(ctx)
-	if err != nil {
-		return nil, err
-	}
-	catalog, err := db.Catalog(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &lint.Snapshot{Dialect: sqltext.Dialect(kind), Server: server, Rows: map[string]int64{}}
-	for _, o := range catalog.Objects {
-		if o.Kind != "grant" && o.Kind != "function" && o.Kind != "order" {
-			out.Objects = append(out.Objects, lint.Object{Kind: o.Kind, Name: o.Name, Text: o.Text})
-		}
-	}
-	if out.Dialect != sqltext.Postgres {
-		return out, nil
-	}
-	rows, err := db.Rows(ctx, `SELECT n.nspname || '.' || c.relname, greatest(c.reltuples, 0)::bigint::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind = 'r' AND c.reltuples >= 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock')`)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		if n, err := strconv.ParseInt(row[1], 10, 64); err == nil {
-			out.Rows[row[0]] = n
-		}
-	}
-	return out, nil
 }

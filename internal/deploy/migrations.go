@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/lint/live"
 	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -128,22 +130,66 @@ func (w *work) list(ctx context.Context, lock database.Lock) (*migrate.Listing, 
 	if err != nil {
 		return nil, err
 	}
-	l.Migrations = linter.ClassifyAll(l.Migrations, w.lintOptions(ctx))
+	o, snapshot := w.lintOptions(ctx)
+	w.known = snapshot
+	o.Ahead = w.ahead(ctx, l.Migrations)
+	l.Migrations = linter.ClassifyAll(l.Migrations, o)
 	return &l, nil
 }
 
-// lintOptions say for which server migrations are judged. When it does not say
-// its version they are judged for every one.
-func (w *work) lintOptions(ctx context.Context) lint.Options {
-	o := lint.Options{Dialect: sqltext.Dialect(w.run.Request.Environment.Database.Kind)}
-	text, err := w.db.ServerVersion(ctx)
+// lintOptions say for which database migrations are judged: its server and its
+// schema as it is now, which is returned, too. What it does not tell is not
+// known: migrations are then judged for every version, by their text alone.
+func (w *work) lintOptions(ctx context.Context) (lint.Options, *lint.Snapshot) {
+	kind := w.run.Request.Environment.Database.Kind
+	o := lint.Options{Dialect: sqltext.Dialect(kind)}
+	snapshot, err := live.Read(ctx, w.db, kind)
 	if err != nil {
-		return o
+		w.e.Log.WarnContext(ctx, "migrations are judged without the schema there is", "environment", w.env().String(), "error", w.mask.String(err.Error()))
+		return o, nil
 	}
-	if o.Version, err = lint.ParseVersion(o.Dialect, text); err != nil {
+	o.Schema, o.Live = snapshot.Schema(), true
+	if o.Version, err = lint.ParseVersion(o.Dialect, snapshot.Server); err != nil {
 		o.Version = 0
 	}
-	return o
+	return o, snapshot
+}
+
+// ahead returns the applied migrations that neither the release that serves has
+// nor one that was deployed with success, which somebody may go back to. Where
+// that cannot be told there are none.
+func (w *work) ahead(ctx context.Context, all []ship.Migration) map[string]bool {
+	if w.detached {
+		return nil
+	}
+	obs, err := w.platform.Observe(ctx, w.env())
+	deployed, failed := w.e.Journal.DeployedIn(ctx, w.env())
+	if err != nil || failed != nil || obs.Active == "" {
+		return nil
+	}
+	numbers := []int{obs.Slots[obs.Active].Release.Number}
+	for _, d := range deployed {
+		if !slices.Contains(numbers, d.Release) {
+			numbers = append(numbers, d.Release)
+		}
+	}
+	used := map[string]bool{}
+	for _, n := range numbers {
+		r, err := w.e.Journal.Release(ctx, w.env().App, n)
+		if err != nil && ship.KindOf(err) != ship.NotFound { // what was pruned cannot be gone back to
+			return nil
+		}
+		for _, m := range r.Migrations {
+			used[m.ID] = true
+		}
+	}
+	ahead := map[string]bool{}
+	for _, m := range all {
+		if m.Applied && !used[m.ID] {
+			ahead[m.ID] = true
+		}
+	}
+	return ahead
 }
 
 // records tells whether the tool writes the ledger itself, in the transaction

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/lint"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
@@ -128,27 +130,37 @@ func (e *Engine) Restore(ctx context.Context, req ship.Request, path string) (ke
 	return kept, err
 }
 
-// Migrations lists the migrations of a release in an environment, classified,
-// and the ledger of its database.
-func (e *Engine) Migrations(ctx context.Context, req ship.Request) (plan.Facts, error) {
+// Migrations are the migrations of a release in an environment, classified, the
+// ledger of its database, and what they were judged by.
+type Migrations struct {
+	plan.Facts
+	Known *lint.Snapshot // nil where the database did not tell
+	Ahead []string       // applied, and no release that serves or may again has them
+}
+
+// Migrations lists the migrations of a release in an environment.
+func (e *Engine) Migrations(ctx context.Context, req ship.Request) (Migrations, error) {
 	w, err := e.open(ship.Run{ID: "status", Request: req})
 	if err != nil {
-		return plan.Facts{}, err
+		return Migrations{}, err
 	}
 	defer w.close()
 	if w.tool == nil {
-		return plan.Facts{}, ship.Errorf(ship.Invalid, "shiplock config show", "%s has no migrations", w.env())
+		return Migrations{}, ship.Errorf(ship.Invalid, "shiplock config show", "%s has no migrations", w.env())
 	}
 	if err := w.upload(ctx); err != nil {
-		return plan.Facts{}, err
+		return Migrations{}, err
 	}
 	p, err := w.platform.Prepare(ctx, w.spec)
 	if err != nil {
-		return plan.Facts{}, err
+		return Migrations{}, err
 	}
 	w.prepared = &p
 	f, err := w.facts(ctx)
-	return f, w.mask.Error(err)
+	if err != nil {
+		return Migrations{}, w.mask.Error(err)
+	}
+	return Migrations{Facts: f, Known: w.known, Ahead: slices.Sorted(maps.Keys(w.ahead(ctx, f.Listing.Migrations)))}, nil
 }
 
 // Resolve records what a person says became of a migration that was begun and

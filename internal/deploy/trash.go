@@ -80,7 +80,8 @@ func (w *work) onlyDrops(ctx context.Context, mig ship.Migration, statements []s
 	if err != nil {
 		return false, besides
 	}
-	return linter.Classify(rest, w.lintOptions(ctx)).Phase != ship.Contract, besides
+	o, _ := w.lintOptions(ctx)
+	return linter.Classify(rest, o).Phase != ship.Contract, besides
 }
 
 // keeps tells whether an action of ALTER TABLE is not one that only drops.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/lint"
 	"github.com/shiplock/shiplock/internal/mask"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
@@ -33,8 +34,9 @@ type work struct {
 	journal []ship.Entry
 	seq     int
 	current ship.Step
-	newPlan *ship.Plan // set by Inspect, frozen with its end
-	waits   queue      // for the migration lock
+	newPlan *ship.Plan     // set by Inspect, frozen with its end
+	waits   queue          // for the migration lock
+	known   *lint.Snapshot // by which migrations were judged last; nil is nothing
 
 	// Outside a run there is no journal: these stand in for it.
 	detached bool               // nothing is recorded

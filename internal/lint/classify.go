@@ -27,7 +27,7 @@ func (l *Linter) ClassifyAll(all []ship.Migration, o Options) []ship.Migration {
 			continue
 		}
 		classified = append(classified, l.Classify(m, o))
-		_ = Learn(s.run.schema, s.run.options.Dialect, m.File, m.SQL) // what cannot be read is not known
+		s.applied(m)
 	}
 	return classified
 }
@@ -38,7 +38,7 @@ func (l *Linter) Pending(all []ship.Migration, o Options) []Finding {
 	var found []Finding
 	for _, m := range all {
 		if m.Applied {
-			_ = Learn(s.run.schema, o.Dialect, m.File, m.SQL) // what cannot be read is not known
+			s.applied(m)
 			continue
 		}
 		for _, f := range s.migration(m) {
@@ -50,6 +50,17 @@ func (l *Linter) Pending(all []ship.Migration, o Options) []Finding {
 		}
 	}
 	return found
+}
+
+// applied takes down what an applied migration left.
+func (s *scope) applied(m ship.Migration) {
+	o := s.run.options
+	switch {
+	case !o.Live:
+		_ = Learn(s.run.schema, o.Dialect, m.File, m.SQL) // what cannot be read is not known
+	case o.Ahead[m.ID]:
+		s.ahead(m)
+	}
 }
 
 // A scope is a run, and what the tool's own words say that this release makes.

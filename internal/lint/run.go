@@ -15,8 +15,13 @@ type Options struct {
 	Dialect sqltext.Dialect
 	Version int     // see [ParseVersion]; 0 is the oldest that is still supported
 	Schema  *Schema // what is known of the database, and is added to; nil is nothing
-	Alone   bool    // the files are not run by shiplock, which sets time-outs and resumes
-	Ignore  []Ignore
+	// Live tells that Schema is the database's as it is now: what was applied is
+	// in it. Ahead are the IDs of the applied migrations that no release has
+	// which serves or may serve again: what they made is not used.
+	Live   bool
+	Ahead  map[string]bool
+	Alone  bool // the files are not run by shiplock, which sets time-outs and resumes
+	Ignore []Ignore
 }
 
 // A File is one part of a migration to lint.
@@ -274,7 +279,7 @@ func (w *walk) op(o *Op) {
 			if h.Class == "" {
 				h.Class = rule.Class
 			}
-			h.Message += w.size(o, h)
+			h.Message += w.size(o, &h)
 			o.Locks = append(o.Locks, h.Locks...)
 			o.reads = o.reads || o.alters() && (h.Work == Scan || h.Work == Rewrite)
 			w.add(o.Tree, o.Part, rule.ID, h)
@@ -291,13 +296,26 @@ func (w *walk) op(o *Op) {
 	w.note(o)
 }
 
-// size says how many rows the work is about, where that is known.
-func (w *walk) size(o *Op, h Hit) string {
+// smallTable is how many rows are read or written in a moment.
+const smallTable = 10_000
+
+// size says how many rows the work is about, where that is known. What only
+// keeps others waiting does so for a moment where there are few, and shiplock
+// does not wait long for the lock: it is good to know, then, and no more. A
+// snapshot may be old: only what is live says that a table is small.
+func (w *walk) size(o *Op, h *Hit) string {
 	t := w.schema.Table(o.Table)
 	if h.Work == "" || t == nil || t.Rows < 0 || t.New {
 		return ""
 	}
-	return fmt.Sprintf(" There are about %d rows.", t.Rows)
+	text := fmt.Sprintf(" There are about %d rows.", t.Rows)
+	if !w.options.Live || t.Rows > smallTable || h.Breaks || h.Stuck || h.Data || h.Class != Block && h.Class != Warn {
+		return text
+	}
+	if h.Class = Info; o.Alone {
+		h.Class = Warn
+	}
+	return text[:len(text)-1] + ": it takes a moment."
 }
 
 func (w *walk) add(t *sqltext.Tree, p *sqltext.Part, rule string, h Hit) {

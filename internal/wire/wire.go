@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/shiplock/shiplock/internal/platform"
@@ -113,6 +114,11 @@ type Migrations struct {
 	Dirty       string           `json:"dirty,omitempty"`
 	Problems    []string         `json:"problems,omitempty"`
 	Ledger      []ship.Record    `json:"ledger,omitempty"`
+	// Known is the schema as it is now, in the form of shiplock schema snapshot,
+	// and Ahead are the applied migrations that no release which serves or may
+	// serve again has: by these the migrations were judged.
+	Known json.RawMessage `json:"known,omitempty"`
+	Ahead []string        `json:"ahead,omitempty"`
 }
 
 // Rehearse asks for a release's migrations to be carried out on a copy of the
