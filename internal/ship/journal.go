@@ -30,6 +30,8 @@ type Options struct {
 	SkipBackup   string `json:"skip_backup,omitempty"`   // reason
 	Down         string `json:"down,omitempty"`          // with verb migrate: take migrations back until this one is gone
 	Backfill     string `json:"backfill,omitempty"`      // with verb migrate: carry on the backfills: "run", "resume" also those that are paused
+	Contract     bool   `json:"contract,omitempty"`      // with verb migrate: carry out the contracts that wait
+	Override     bool   `json:"override,omitempty"`      // with Contract: although a condition is not met; the request's reason says why
 }
 
 // A Run is one carrying-out of a plan in one environment.

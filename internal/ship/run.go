@@ -15,9 +15,12 @@ type Plan struct {
 	To          Release       `json:"to"`
 	Steps       []Step        `json:"steps"`
 	Migrations  []Migration   `json:"migrations,omitempty"` // pending, in order, classified; going down, those to be taken back
-	Settings    []Change      `json:"settings,omitempty"`
-	Notes       []string      `json:"notes,omitempty"`
-	Refused     *Refusal      `json:"refused,omitempty"`
+	// Waiting are the contracts of the release, which this run does not carry
+	// out; in a run that does, they are those it carries out.
+	Waiting  []Waiting `json:"waiting,omitempty"`
+	Settings []Change  `json:"settings,omitempty"`
+	Notes    []string  `json:"notes,omitempty"`
+	Refused  *Refusal  `json:"refused,omitempty"`
 	// Rehearsal is the last one of this release, if the database is as it was.
 	Rehearsal *Verdict `json:"rehearsal,omitempty"`
 }
