@@ -93,6 +93,7 @@ type Listing struct {
 	Unknown    []string         // applied in the database, no file in the release
 	Dirty      string           // the tool's own mark of a half-done migration, as a sentence; "" is none
 	Problems   []string         // what keeps the tool from going on, e.g. two heads; a sentence each
+	Ordered    bool             // a migration can only be applied when all before it are
 }
 
 // A State is what became of a migration.

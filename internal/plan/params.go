@@ -24,6 +24,12 @@ type BackfillParams struct {
 	Names []string `json:"names"`
 }
 
+// ContractParams are the parameters of a [Contract] step.
+type ContractParams struct {
+	IDs      []string `json:"ids"`
+	Override bool     `json:"override,omitempty"` // a person passes by what is not met
+}
+
 // ShiftParams are the parameters of a [Shift] step.
 type ShiftParams struct {
 	Watch  ship.Limits  `json:"watch"`

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -26,6 +27,14 @@ type Facts struct {
 	Unsettled    []string        // begun by another run, and nobody can tell how they ended
 	Backfills    []Backfilling   // those of the release
 	Counted      map[Loss]string // how much there is of what would be lost: "12 rows"
+
+	// For contracts.
+	Shared   bool            // something may live on the schema that cannot be seen from here
+	Required []database.Part // columns that pending contracts take and without which no row can be written
+	Now      time.Time
+	History  []Served          // newest first
+	Usage    map[string]Usage  // by contract, where statements are counted
+	Needed   map[string]Needed // by contract
 }
 
 // The kinds of steps, which are also their names but for gates.
@@ -39,6 +48,7 @@ const (
 	Maintenance = "maintenance"
 	Migrate     = "migrate"
 	Down        = "down"
+	Contract    = "contract"
 	Start       = "start"
 	Health      = "health"
 	Warmup      = "warmup"
@@ -78,24 +88,37 @@ func Build(f Facts) ship.Plan {
 	if f.Request.Options.Down != "" {
 		return down(f, p)
 	}
+	if f.Request.Options.Contract {
+		return contract(f, p)
+	}
 	if f.Request.Options.Backfill != "" {
 		f.Listing, f.Request.Environment.Gates = nil, nil // the release passed them, and its migrations are not asked for
 	}
+	var cut Phases
 	if f.Listing != nil {
-		p.Migrations = pending(f.Listing)
+		cut = phases(f, pending(f.Listing))
 	}
-	if p.Refused = refusal(f, p.Migrations); p.Refused == nil {
-		p.Refused = backfillsChanged(f)
+	p.Migrations = cut.Now
+	for _, m := range cut.Waits {
+		p.Waiting = append(p.Waiting, ship.Waiting{Migration: m})
 	}
-	if p.Refused != nil {
-		return p
+	for _, refuses := range []func() *ship.Refusal{
+		func() *ship.Refusal { return refusal(f, p.Migrations) },
+		func() *ship.Refusal { return noBackup(f, p.Migrations) },
+		func() *ship.Refusal { return backfillsChanged(f) },
+		func() *ship.Refusal { return blocked(f, cut) },
+	} {
+		if p.Refused = refuses(); p.Refused != nil {
+			return p
+		}
 	}
-	route, why := route(f, p.Migrations)
+	route, why := route(f, cut)
 	if why != nil {
 		p.Refused = why
 		return p
 	}
-	p.Notes = append(notes(f, p.Migrations, route), pausedNotes(f)...)
+	p.Notes = append(notes(f, p.Migrations, route), waitNotes(f, cut)...)
+	p.Notes = append(p.Notes, pausedNotes(f)...)
 	p.Steps = append(p.Steps, middle(f, p.Migrations, route)...)
 	return p
 }

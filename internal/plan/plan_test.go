@@ -154,7 +154,7 @@ var cases = map[string]func(*plan.Facts){
 }
 
 func TestPlans(t *testing.T) {
-	for name, change := range cases {
+	for name, change := range withPhases(cases) {
 		t.Run(name, func(t *testing.T) {
 			got := render(plan.Build(facts(change)))
 			path := filepath.Join("testdata", name+".txt")
@@ -188,6 +188,16 @@ func render(p ship.Plan) string {
 	for _, n := range p.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)
 	}
+	for _, w := range p.Waiting {
+		fmt.Fprintf(&b, "waiting: %s\n", w.Migration.ID)
+		for _, c := range w.Conditions {
+			fmt.Fprintf(&b, "  %-11s %-7s %s", c.Name, c.State, c.Evidence)
+			if !c.At.IsZero() {
+				fmt.Fprintf(&b, " (at %s)", c.At.Format(time.DateTime))
+			}
+			fmt.Fprintf(&b, "%s\n", strings.TrimRight("  → "+c.Next, "→ "))
+		}
+	}
 	if r := p.Refused; r != nil {
 		fmt.Fprintf(&b, "refused (%s): %s\nnext: %s\n", r.Kind, r.Reason, r.Hint)
 	}
@@ -195,7 +205,7 @@ func render(p ship.Plan) string {
 }
 
 func TestNothingThatServesIsTouchedBeforeEveryGateHasPassed(t *testing.T) {
-	for name, change := range cases {
+	for name, change := range withPhases(cases) {
 		p := plan.Build(facts(change))
 		kinds := make([]string, len(p.Steps))
 		for i, s := range p.Steps {
@@ -211,7 +221,7 @@ func TestNothingThatServesIsTouchedBeforeEveryGateHasPassed(t *testing.T) {
 }
 
 func TestARefusedPlanHasNoStepThatChangesAnything(t *testing.T) {
-	for name, change := range cases {
+	for name, change := range withPhases(cases) {
 		p := plan.Build(facts(change))
 		if p.Refused != nil && len(p.Steps) != len(plan.Opening()) {
 			t.Errorf("%s is refused and has %d steps", name, len(p.Steps))

@@ -42,7 +42,11 @@ func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 			Hint:   fmt.Sprintf("shiplock deploy %s --release v%d", req.Environment.ID.Name, req.Release.Number),
 		}
 	}
-	if len(todo) > 0 && req.Environment.Database.Backup.Kind == "none" && req.Environment.Database.Backup.Reason == "" {
+	return nil
+}
+
+func noBackup(f Facts, todo []ship.Migration) *ship.Refusal {
+	if b := f.Request.Environment.Database; len(todo) > 0 && b.Backup.Kind == "none" && b.Backup.Reason == "" {
 		return &ship.Refusal{
 			Kind: ship.Invalid, Reason: "no backup, no migration: database.backup is none without a reason",
 			Hint: "set database.backup.kind to dump, or give database.backup.reason",
@@ -126,8 +130,8 @@ func called(r ship.Release) string {
 
 // route decides how migrations the running release cannot live with are
 // carried out: "" when there are none, else what a person accepted.
-func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
-	bad := incompatible(todo)
+func route(f Facts, p Phases) (string, *ship.Refusal) {
+	bad := incompatible(p.Now)
 	if len(bad) == 0 || f.From == nil {
 		return "", nil
 	}
@@ -140,6 +144,9 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 	if len(bad[0].Findings) > 0 {
 		why += ": " + bad[0].Findings[0]
 	}
+	if cannot := p.Cannot[bad[0].ID]; cannot != "" {
+		why = strings.TrimSuffix(why, ".") + "; and it cannot wait: " + cannot
+	}
 	env := f.Request.Environment.ID.Name
 	switch {
 	case migratesOnly(f):
@@ -150,7 +157,7 @@ func route(f Facts, todo []ship.Migration) (string, *ship.Refusal) {
 	case accepted == "":
 		return "", &ship.Refusal{
 			Kind: ship.Refused, Reason: fmt.Sprintf("%s cannot live with %s", who, why),
-			Hint: fmt.Sprintf("make it compatible (expand now, contract later), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env),
+			Hint: fmt.Sprintf("make it compatible (expand now, contract later: it waits where it declares -- shiplock: phase=contract reason=\"…\"), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env),
 		}
 	case accepted == "hold" && !f.Can.Hold, accepted == "maintenance" && !f.Can.Maintenance:
 		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("platform %s cannot do %s", f.Request.Environment.Platform.Kind, accepted), Hint: "shiplock plan " + env}

@@ -129,3 +129,40 @@ func (p Part) takes(table string) (Taken, bool) {
 	}
 	return x, true
 }
+
+// Touch tells whether a text names what another one makes or takes away: they
+// cannot be carried out in any order. What cannot be read touches everything.
+func Touch(text, other string, d Dialect) bool {
+	theirs, err := Split(other, d)
+	if err != nil {
+		return true
+	}
+	named, err := tokens(text, d)
+	if err != nil {
+		return true
+	}
+	words := map[string]bool{}
+	for _, t := range named {
+		words[strings.ToLower(strings.Trim(text[t.start:t.end], "\"`[]"))] = true
+	}
+	has := func(table, column string) bool {
+		return words[strings.ToLower(bare(table))] && (column == "" || words[strings.ToLower(column)])
+	}
+	for _, s := range theirs {
+		t := s.Tree(d)
+		for _, name := range t.Names {
+			if (t.Verb == "CREATE" || t.Verb == "DROP") && has(name, "") {
+				return true
+			}
+			if len(t.Parts) == 0 && t.Verb == "ALTER" && has(name, "") {
+				return true
+			}
+			for _, p := range t.Parts {
+				if t.Verb == "ALTER" && (p.Name == "" || has(name, p.Name)) && has(name, "") || p.To != "" && has(p.To, "") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
