@@ -113,7 +113,7 @@ func (s *server) atBackfill(ctx context.Context, run ship.Run) bool {
 // to, least of all from going back: it makes way, and is carried on later.
 func (s *server) add(ctx context.Context, req ship.Request, opening ship.Plan) (ship.Run, error) {
 	run, err := s.Store.AddRun(ctx, req, opening)
-	if ship.KindOf(err) != ship.Locked || req.Options.Backfill != "" {
+	if ship.KindOf(err) != ship.Locked || req.Options.Backfill != "" || req.Options.Contract {
 		return run, err
 	}
 	id := req.Environment.ID

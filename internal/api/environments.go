@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/shiplock/shiplock/internal/migrate"
+	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/wire"
@@ -92,6 +93,9 @@ func (s *server) history(ctx context.Context, st *wire.EnvironmentStatus, deploy
 	}
 	if run, err := s.Store.Run(ctx, deployed[0].Run); err == nil {
 		st.By = run.Request.By
+		if st.Waiting, err = s.waiting(ctx, run); err != nil {
+			return err
+		}
 	}
 	for _, d := range deployed {
 		if d.Release != deployed[0].Release {
@@ -104,6 +108,38 @@ func (s *server) history(ctx context.Context, st *wire.EnvironmentStatus, deploy
 		}
 	}
 	return nil
+}
+
+// lookBack is how many runs are looked through for contracts that were carried
+// out since a deployment.
+const lookBack = 500
+
+// waiting lists the contracts that a deployment left and no run has carried out
+// since.
+func (s *server) waiting(ctx context.Context, deployed ship.Run) ([]string, error) {
+	if len(deployed.Plan.Waiting) == 0 {
+		return nil, nil
+	}
+	runs, err := s.Store.Runs(ctx, ship.RunFilter{App: deployed.Request.Environment.ID.App, Env: deployed.Request.Environment.ID.Name, Limit: lookBack})
+	if err != nil {
+		return nil, err
+	}
+	done := map[string]bool{}
+	for _, r := range runs {
+		if r.ID == deployed.ID {
+			break
+		}
+		for _, m := range r.Plan.Migrations {
+			done[m.ID] = done[m.ID] || r.Request.Options.Contract && r.Status == ship.Passed
+		}
+	}
+	var ids []string
+	for _, w := range deployed.Plan.Waiting {
+		if !done[w.Migration.ID] {
+			ids = append(ids, w.Migration.ID)
+		}
+	}
+	return ids, nil
 }
 
 func state(st wire.EnvironmentStatus) string {
@@ -203,6 +239,7 @@ func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	return write(w, wire.Migrations{
 		Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
 		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger, Known: known, Ahead: f.Ahead,
+		Waiting: plan.Waits(f),
 	})
 }
 

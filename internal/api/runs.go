@@ -27,7 +27,7 @@ func (s *server) request(ctx context.Context, in wire.NewRun) (ship.Request, err
 		req.Environment, in.Release = settings, number
 	}
 	var err error
-	if in.Options.Backfill != "" {
+	if in.Options.Backfill != "" || in.Options.Contract {
 		req.Release, err = s.serving(ctx, id, in.Release)
 	} else {
 		req.Release, err = s.Store.Release(ctx, id.App, in.Release)
@@ -94,7 +94,7 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 // releases come from: what goes up is what was proven below.
 func (s *server) promoted(ctx context.Context, req ship.Request) error {
 	after := req.Environment.After
-	if after == "" || req.Verb == ship.VerbRollback || req.Options.Down != "" || req.Options.Backfill != "" {
+	if after == "" || req.Verb == ship.VerbRollback || req.Options.Down != "" || req.Options.Backfill != "" || req.Options.Contract {
 		return nil
 	}
 	below, err := s.Store.DeployedIn(ctx, ship.EnvironmentID{App: req.Environment.ID.App, Name: after})

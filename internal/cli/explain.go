@@ -183,6 +183,17 @@ func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event)
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", st.Name, e.State, took, indent(mask.Terminal(cmp.Or(e.Error, texts[st.Name])), 4))
 	}
 	_ = t.Flush()
+	for _, x := range r.Plan.Waiting {
+		if len(x.Conditions) > 0 {
+			fmt.Fprintf(w, "%s, on which conditions:\n", x.Migration.ID)
+			printConditions(w, x)
+		}
+	}
+	for _, e := range events {
+		if e.Type == ship.EventNote && r.Request.Options.Contract {
+			fmt.Fprintf(w, " ! %s\n", mask.Terminal(e.Text))
+		}
+	}
 	for _, e := range j.Entries {
 		var v ship.Verdict
 		if json.Unmarshal(e.Evidence, &v) == nil && v.Rehearsal != nil {

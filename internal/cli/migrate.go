@@ -21,7 +21,7 @@ func (s *session) migrateCommand() *cobra.Command {
 		Use: "migrate", Short: "Look at the schema's migrations, apply them, take them back", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown(), s.migrateResolve(), s.migrateRewrite(), s.backfillCommand(), s.migrateUndrop())
+	c.AddCommand(s.migrateStatus(), s.migratePlan(), s.migrateUp(), s.migrateDown(), s.migrateContract(), s.migrateResolve(), s.migrateRewrite(), s.backfillCommand(), s.migrateUndrop())
 	return c
 }
 
@@ -67,8 +67,11 @@ func printMigrations(w io.Writer, m wire.Migrations) {
 	fmt.Fprintln(t, "MIGRATION\tSTATE\tPHASE\tWAY DOWN\tRUN\tWHEN")
 	for _, x := range m.Migrations {
 		state, down := "pending", "yes"
-		if x.Applied {
+		switch {
+		case x.Applied:
 			state = "applied"
+		case x.Phase == ship.Contract:
+			state = "waits"
 		}
 		if !x.Reversible {
 			down = "no: " + mask.Terminal(x.WhyNot)
@@ -90,6 +93,10 @@ func printMigrations(w io.Writer, m wire.Migrations) {
 		fmt.Fprintf(t, "%s\tapplied, no file in this release\t%s\t\t%s\t\n", id, records[id].Phase, records[id].Run)
 	}
 	_ = t.Flush()
+	for _, x := range m.Waiting {
+		fmt.Fprintf(w, "\n%s waits for a run of its own: shiplock migrate contract %s\n", x.Migration.ID, m.Environment.ID.Name)
+		printConditions(w, x)
+	}
 	for _, p := range append(m.Problems, m.Dirty) {
 		if p != "" {
 			fmt.Fprintf(w, " ! %s\n", mask.Terminal(p))

@@ -63,8 +63,13 @@ func printPlan(w io.Writer, p ship.Plan) {
 	for _, n := range p.Notes {
 		fmt.Fprintf(w, " ! %s\n", mask.Terminal(n))
 	}
+	printPhases(w, p)
 	for _, m := range p.Migrations {
 		printMigration(w, m)
+	}
+	for _, x := range p.Waiting {
+		printMigration(w, x.Migration)
+		printConditions(w, x)
 	}
 	if p.Rehearsal != nil {
 		fmt.Fprintln(w)

@@ -92,6 +92,11 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 	}
 	_ = t.Flush()
 	printDrains(w, all)
+	for _, e := range all {
+		for _, id := range e.Waiting {
+			fmt.Fprintf(w, "%s: %s is a contract that waits: shiplock migrate contract %s --explain\n", e.ID, id, e.ID.Name)
+		}
+	}
 }
 
 // printDrains says which requests an old release still has.

@@ -105,10 +105,21 @@ func inspect(ctx context.Context, w *work) (string, any, error) {
 	if facts.Listing == nil {
 		return "no migrations", nil, nil
 	}
+	if w.run.Request.Options.Contract {
+		return fmt.Sprintf("%d of %d contracts may be carried out", len(p.Migrations), len(p.Waiting)), p.Waiting, nil
+	}
 	if w.run.Request.Options.Down != "" {
 		return fmt.Sprintf("%d of %d migrations to take back", len(p.Migrations), len(facts.Listing.Migrations)), nil, nil
 	}
-	return fmt.Sprintf("%d of %d migrations pending", len(p.Migrations), len(facts.Listing.Migrations)), nil, nil
+	return fmt.Sprintf("%d of %d migrations pending%s", len(p.Migrations)+len(p.Waiting), len(facts.Listing.Migrations), waiting(p)), nil, nil
+}
+
+// waiting counts the contracts that a plan leaves for a run of their own.
+func waiting(p ship.Plan) string {
+	if len(p.Waiting) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them contracts that wait", len(p.Waiting))
 }
 
 // facts gathers what a plan is made of.
@@ -142,6 +153,9 @@ func (w *work) facts(ctx context.Context) (plan.Facts, error) {
 		return f, fmt.Errorf("list migrations: %w", err)
 	}
 	f.Listing = l
+	if err := w.contractFacts(ctx, &f, w.run.Request.Options.Contract || w.run.Request.Verb == "status"); err != nil {
+		return f, err
+	}
 	if id := w.run.Request.Options.Down; id != "" {
 		f.Counted = w.count(ctx, l, id)
 	}

@@ -99,7 +99,11 @@ func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
 	if f.Ledger, err = w.db.Ledger(ctx); err != nil {
 		return f, err
 	}
+	f.Shared = len(f.Ledger) > 0 // other releases may live on it, which cannot be seen from here
 	if f.Listing, err = w.list(ctx, nil); err != nil {
+		return f, err
+	}
+	if err := w.contractFacts(ctx, &f, false); err != nil {
 		return f, err
 	}
 	f.Unsettled, err = w.unsettled(ctx, f.Ledger, f.Listing.Migrations)

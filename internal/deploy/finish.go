@@ -83,6 +83,7 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 			return r, err
 		}
 	}
+	w.watchUsage(ctx)
 	w.forgetCatalogs()
 	w.letGo(ctx)
 	return r, w.e.end(ctx, w.run, r)
@@ -132,6 +133,7 @@ func (w *work) result(ctx context.Context, failure error) ship.Result {
 	if failure == nil {
 		r.Reason, r.Health = w.success(r), w.proof()
 		r.Notes = append(r.Notes, w.backfillNotes()...)
+		r.Notes = append(r.Notes, w.waitingNotes()...)
 		return r
 	}
 	r.Status, r.Kind, r.Step = ship.Broken, ship.KindOf(failure), w.failedStep()
@@ -158,6 +160,8 @@ func (w *work) success(r ship.Result) string {
 	switch {
 	case w.run.Request.Options.Down != "":
 		return fmt.Sprintf("%s is taken back in %s", names(w.run.Plan.Migrations), w.env())
+	case w.run.Request.Options.Contract:
+		return fmt.Sprintf("%s is carried out in %s: what it took away is gone", names(w.run.Plan.Migrations), w.env())
 	case w.run.Request.Options.Backfill != "":
 		return fmt.Sprintf("the backfills of v%d are carried on in %s", r.Candidate, w.env())
 	case w.run.Request.Verb == ship.VerbMigrate:
@@ -201,7 +205,7 @@ func (w *work) schema(passed bool) ship.SchemaState {
 	}
 	var m migrateEvidence
 	if !w.evidence(plan.Migrate, &m) {
-		w.evidence(plan.Down, &m)
+		_ = w.evidence(plan.Down, &m) || w.evidence(plan.Contract, &m)
 	}
 	switch {
 	case len(m.Completed) > 0 && passed:

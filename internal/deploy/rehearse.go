@@ -110,7 +110,9 @@ func (w *work) rehearser() func(context.Context, gate.Rehearsing) (ship.Rehearsa
 		}
 		var pending []ship.Migration
 		for _, m := range l.Migrations {
-			if !m.Applied {
+			// A contract that waits is not carried out by this run.
+			waits := slices.ContainsFunc(w.run.Plan.Waiting, func(x ship.Waiting) bool { return x.Migration.ID == m.ID })
+			if !m.Applied && !waits {
 				pending = append(pending, m)
 			}
 		}

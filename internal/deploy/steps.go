@@ -34,6 +34,7 @@ var steps = map[string]stepKind{
 	plan.Maintenance: {do: maintenance, undo: unmaintenance},
 	plan.Migrate:     {do: doMigrate, undo: undoMigrate, uncancellable: true},
 	plan.Down:        {do: takeBack, uncancellable: true},
+	plan.Contract:    {do: doContract, uncancellable: true},
 	plan.Start:       {do: start},
 	plan.Health:      {do: healthy},
 	plan.Warmup:      {do: warmup},

@@ -215,3 +215,14 @@ func independent(n Needed) ship.Condition {
 	}
 	return c
 }
+
+// Waits returns the pending contracts of a release with their conditions.
+func Waits(f Facts) []ship.Waiting {
+	var all []ship.Waiting
+	for _, m := range pending(f.Listing) {
+		if m.Phase == ship.Contract {
+			all = append(all, ship.Waiting{Migration: m, Conditions: Conditions(f, m)})
+		}
+	}
+	return all
+}

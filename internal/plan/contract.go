@@ -19,14 +19,16 @@ func contract(f Facts, p ship.Plan) ship.Plan {
 	todo := pending(f.Listing)
 	var open []ship.Migration
 	for _, m := range todo {
-		if m.Phase == ship.Contract {
-			p.Waiting = append(p.Waiting, ship.Waiting{Migration: m, Conditions: Conditions(f, m)})
-		} else {
+		if m.Phase != ship.Contract {
 			open = append(open, m)
 		}
 	}
+	p.Waiting = Waits(f)
 	if p.Refused = refusal(f, nil); p.Refused == nil {
 		p.Refused = noBackup(f, todo)
+	}
+	if f.Request.Options.Override && strings.TrimSpace(f.Request.Reason) == "" {
+		p.Refused = &ship.Refusal{Kind: ship.Invalid, Reason: "an override needs a reason", Hint: "--override --reason \"…\""}
 	}
 	if p.Refused == nil {
 		p.Refused = mayNotContract(f, open, &p)

@@ -52,7 +52,8 @@ type EnvironmentStatus struct {
 	Since    time.Time            `json:"since,omitzero"`
 	By       string               `json:"by,omitempty"`
 	Note     string               `json:"note,omitempty"`
-	Open     *ship.Run            `json:"open,omitempty"` // run that has not ended
+	Waiting  []string             `json:"waiting,omitempty"` // contracts of the release that wait for a run of their own
+	Open     *ship.Run            `json:"open,omitempty"`    // run that has not ended
 	Observed platform.Observation `json:"observed"`
 }
 
@@ -113,6 +114,7 @@ type Migrations struct {
 	Unknown     []string         `json:"unknown,omitempty"` // applied, no file in the release
 	Dirty       string           `json:"dirty,omitempty"`
 	Problems    []string         `json:"problems,omitempty"`
+	Waiting     []ship.Waiting   `json:"waiting,omitempty"` // pending contracts, with their conditions
 	Ledger      []ship.Record    `json:"ledger,omitempty"`
 	// Known is the schema as it is now, in the form of shiplock schema snapshot,
 	// and Ahead are the applied migrations that no release which serves or may
