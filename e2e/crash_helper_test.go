@@ -57,7 +57,7 @@ health: {path: /healthz, healthy_after: 3, every: 50ms, give_up: %[9]s}
 warmup: [/, /products]
 smoke: [/products]
 database: {url: "sqlite:///%[4]s", kind: sqlite, backup: {kind: dump}}
-migrations: {tool: sqlfiles}
+migrations: {tool: sqlfiles, contract_after: 0s}
 notify: [{webhook: %[5]q}]
 environments:
   production: {platform: process, listen: "127.0.0.1:%[6]d", gates: [once], drain: 10s, hold: 20s, keep_old: 5m, watch: {for: %[7]s, error_rate: 50%%}}

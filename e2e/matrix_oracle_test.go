@@ -81,7 +81,7 @@ func (a *attempt) judge(e ended) {
 		a.complain("run %s is still open: %s", open.ID, open.Status)
 	}
 	a.y.serves(version)
-	if n := a.y.gatesRun()[fmt.Sprint(a.y.releases)]; a.cell.route != "down" && n > 1 || n == 0 && a.end == "passed" {
+	if n := a.y.gatesRun()[fmt.Sprint(a.y.releases)]; !a.cell.alone() && n > 1 || n == 0 && a.end == "passed" {
 		a.complain("the gate ran %d times", n)
 	}
 	a.journal(e)
@@ -177,7 +177,7 @@ func (a *attempt) target(e ended) {
 		}
 	}
 	column := fmt.Sprintf("SELECT count(*) FROM pragma_table_info('products') WHERE name = 'm%d'", n)
-	if a.cell.way() == "hold" || a.cell.way() == "maintenance" {
+	if a.cell.way() == "hold" || a.cell.way() == "maintenance" || a.cell.route == "contract" {
 		column = fmt.Sprintf("SELECT count(*) FROM pragma_table_info('gauge') WHERE name = 'g%d'", n)
 	}
 	there := "0"
@@ -197,7 +197,7 @@ func (a *attempt) node(e ended) {
 		a.complain("the node does not know %s", e.Environment)
 	case len(env.Grant) > 0 && string(env.Grant) != "null":
 		a.complain("the node still has the environment granted: %s", env.Grant)
-	case a.end == "passed" && (env.Grantee != e.Run || env.ActiveRun != e.Run && a.cell.route != "down"):
+	case a.end == "passed" && (env.Grantee != e.Run || env.ActiveRun != e.Run && !a.cell.alone()):
 		a.complain("the node was last granted to %s and shifted by %s, not by %s", env.Grantee, env.ActiveRun, e.Run)
 	}
 }

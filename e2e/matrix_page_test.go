@@ -91,7 +91,7 @@ func report(t *testing.T, done []outcome, all bool) {
 	fmt.Fprintf(&b, `# The crash matrix
 
 Written by %[1]smake matrix%[1]s, which disturbs one deployment for each cell. The steps are those of a real plan, in its three routes, a backfill among them,
-and in the way down of a single migration; then those that runs of each route take back when they fail. Each has four moments: before and after its intention is in the journal,
+in the way down of a single migration, and in a contract; then those that runs of each route take back when they fail. Each has four moments: before and after its intention is in the journal,
 after it acted, and after its end is in the journal. The program is built with failpoints (%[1]sinternal/failpoint%[1]s), its processes are real, and users ask
 and order all the time. After each deployment the journal, the ledger, the migration tool's table, the schema, the gate, the node's state and every request
 are compared. A cell has the ends of its four moments: **p** passed, **f** failed before the swap with the old release serving, **m** the same at the

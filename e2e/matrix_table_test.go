@@ -14,7 +14,7 @@ var afterShift = []string{plan.Open, plan.Drain, plan.Watch, plan.Backfill, plan
 
 // beforeMigrated are the steps after which the migration is still to come, in
 // the route that has it earliest.
-var beforeMigrated = []string{plan.Preflight, plan.Prepare, plan.Inspect, plan.Gate, plan.Backup, plan.Hold, plan.Maintenance, plan.Migrate}
+var beforeMigrated = []string{plan.Preflight, plan.Prepare, plan.Inspect, plan.Gate, plan.Backup, plan.Hold, plan.Maintenance, plan.Migrate, plan.Contract}
 
 // expected returns the ends that a cell may have. Whatever is killed, a run
 // passes. What is missing or broken for a while is waited for where nothing was

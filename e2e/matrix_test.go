@@ -38,6 +38,9 @@ func (c cell) way() string { return way(c.route) }
 
 func way(route string) string { return strings.TrimSpace(strings.TrimSuffix(route, "back")) }
 
+// alone tells whether the run does nothing but change the schema.
+func (c cell) alone() bool { return c.route == "down" || c.route == "contract" }
+
 func goesBack(route string) bool { return strings.HasSuffix(route, "back") }
 
 // An attempt is a deployment that meets the fault of a cell.
@@ -72,7 +75,7 @@ func TestCrashMatrix(t *testing.T) {
 	all := os.Getenv("SHIPLOCK_MATRIX") == "all"
 	var done []outcome
 	whole := true // nothing was left out by -run
-	for _, route := range []string{"", "hold", "maintenance", "down", "back", "hold back", "maintenance back"} {
+	for _, route := range []string{"", "hold", "maintenance", "down", "contract", "back", "hold back", "maintenance back"} {
 		for _, group := range groups(all) {
 			ran := false
 			name := strings.TrimSpace(route + " " + group.name)
@@ -217,6 +220,7 @@ var special = map[string][]string{
 	"hold":        {plan.Hold, plan.Migrate, plan.Shift, plan.Open},
 	"maintenance": {plan.Maintenance, plan.Migrate, plan.Shift, plan.Open},
 	"down":        {plan.Down},
+	"contract":    {plan.Contract},
 }
 
 func prefix(route string) string {
@@ -233,6 +237,8 @@ func (y *yard) verb(route string) []string {
 		return []string{"deploy", "production", "--wait=watched"}
 	case "down":
 		return []string{"migrate", "down", "production", fmt.Sprintf("%05d_mark", 1000+y.releases), "--yes"}
+	case "contract":
+		return []string{"migrate", "contract", "production", "--yes"}
 	}
 	return []string{"deploy", "production", "--wait=watched", "--accept", route}
 }
@@ -254,10 +260,29 @@ func (y *yard) nextOn(route string) {
 	switch way(route) {
 	case "hold", "maintenance":
 		y.migration("contract", fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases-1, y.releases), fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases, y.releases-1))
+	case "contract":
+		y.migration("contract", fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases-1, y.releases), fmt.Sprintf("ALTER TABLE gauge RENAME COLUMN g%d TO g%d;", y.releases, y.releases-1))
+		y.change("shiplock.yaml", "keep_old: 5m", "keep_old: 1s")
+		y.do("deploy", "production", "--wait=watched").expectPassed(y.t)
+		y.alone()
 	case "down":
 		y.do("deploy", "production", "--wait=watched").expectPassed(y.t)
 		y.do("rollback", "production", "--yes").expectPassed(y.t)
 	}
+}
+
+// alone waits until nothing runs of the release that served before.
+func (p *project) alone() {
+	p.w.t.Helper()
+	p.w.eventually(time.Minute, "the old release is stopped", func() error {
+		o := p.status().Observed
+		for _, i := range o.Slots[o.Active.Other()].Instances {
+			if i.State == "running" || i.State == "backoff" {
+				return fmt.Errorf("%s is %s", i.ID, i.State)
+			}
+		}
+		return nil
+	})
 }
 
 // again deploys a release that did not pass, without what made it fail.

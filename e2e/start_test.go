@@ -220,12 +220,23 @@ func TestStartWaitsForTheDatabaseAndRefusesWhatDoesNotFit(t *testing.T) {
 	}
 	steps(t, database)
 
-	// A release that does not know what the running one cannot live with.
-	c.write("migrations/00003_gone.sql", "-- shiplock: phase=contract reason=\"nobody reads it any more\"\n-- +goose Up\nALTER TABLE shops DROP COLUMN name;\n")
+	// A contract waits: replicas of an older release may live on the database.
+	gone := "-- shiplock: phase=contract reason=\"nobody reads it any more\"\n-- +goose Up\nALTER TABLE shops DROP COLUMN name;\n"
+	c.write("migrations/00003_gone.sql", gone)
 	if out, code := c.start("--migrate-only").ended(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	old := newContainer(t, "postgres", late, twoSteps)
+	steps(t, database)
+
+	// In a database of its own it is carried out with the rest, and a release
+	// that does not know it cannot run there.
+	empty := testneed.Postgres(t)
+	whole := newContainer(t, "postgres", empty, twoSteps)
+	whole.write("migrations/00003_gone.sql", gone)
+	if out, code := whole.start("--migrate-only").ended(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	old := newContainer(t, "postgres", empty, twoSteps)
 	for _, args := range [][]string{nil, {"--migrate"}, {"--migrate-only"}} {
 		out, code := old.start(args...).ended()
 		if code != 3 || !strings.Contains(out, "00003_gone") || strings.Contains(out, "v0") {
