@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// A Part is a thing in a schema that is to be taken away.
-type Part struct {
+// A Piece is a thing in a schema that is to be taken away.
+type Piece struct {
 	Kind   string `json:"kind"` // "table", "column", "view", …
 	Table  string `json:"table"`
 	Column string `json:"column,omitempty"`
 }
 
 // String says it for a person: "column products.price".
-func (p Part) String() string {
+func (p Piece) String() string {
 	if p.Column != "" {
 		return p.Kind + " " + p.Table + "." + p.Column
 	}
 	return p.Kind + " " + p.Table
 }
 
-// A Dependent is a thing in a schema that needs a [Part].
+// A Dependent is a thing in a schema that needs a [Piece].
 type Dependent struct {
 	Kind string `json:"kind"` // "view", "function", "trigger", "foreign key", "index", …
 	Name string `json:"name"`
-	On   Part   `json:"on"`
+	On   Piece   `json:"on"`
 	// Read: nothing but the text of its code names the part.
 	Read bool `json:"read,omitempty"`
 }
@@ -34,10 +34,10 @@ type Shaper interface {
 	Database
 	// Dependents returns what needs the parts, but for what goes with them by
 	// itself, such as an index of a table.
-	Dependents(ctx context.Context, parts []Part) ([]Dependent, error)
+	Dependents(ctx context.Context, parts []Piece) ([]Dependent, error)
 	// Required returns those columns that are NOT NULL and get no value by
 	// themselves: a row cannot be written without them.
-	Required(ctx context.Context, columns []Part) ([]Part, error)
+	Required(ctx context.Context, columns []Piece) ([]Piece, error)
 }
 
 // A Counter is a Database that counts the statements it carries out.

@@ -134,10 +134,10 @@ func (w *work) required(ctx context.Context, f *plan.Facts, all []ship.Migration
 	if !ok {
 		return nil
 	}
-	var columns []database.Part
+	var columns []database.Piece
 	for _, m := range all {
 		for _, t := range plan.Takes(m, w.dialect()).Taken {
-			if p := (database.Part{Kind: "column", Table: t.Table, Column: t.Column}); t.Column != "" && !slices.Contains(columns, p) {
+			if p := (database.Piece{Kind: "column", Table: t.Table, Column: t.Column}); t.Column != "" && !slices.Contains(columns, p) {
 				columns = append(columns, p)
 			}
 		}
@@ -179,7 +179,7 @@ func (w *work) needed(ctx context.Context, m ship.Migration) plan.Needed {
 	if !ok {
 		return plan.Needed{Missing: "this kind of database does not say what needs what"}
 	}
-	parts := plan.Parts(m, w.dialect())
+	parts := plan.Pieces(m, w.dialect())
 	if len(parts) == 0 && m.SQL == "" {
 		return plan.Needed{Missing: "its tool shows no SQL: what it takes away is not known"}
 	}

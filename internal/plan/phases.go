@@ -125,21 +125,21 @@ func removed(m ship.Migration) (t sqltext.Takings, ok bool) {
 	return t, len(t.Taken) > 0
 }
 
-// Parts are what a migration takes away that somebody can use or need.
-func Parts(m ship.Migration, d sqltext.Dialect) []database.Part {
-	var all []database.Part
+// Pieces are what a migration takes away that somebody can use or need.
+func Pieces(m ship.Migration, d sqltext.Dialect) []database.Piece {
+	var all []database.Piece
 	for _, x := range Takes(m, d).Taken {
 		if x.Used() || x.Kind == "function" || x.Kind == "type" || x.Kind == "sequence" {
-			all = append(all, database.Part{Kind: x.Kind, Table: x.Table, Column: x.Column})
+			all = append(all, database.Piece{Kind: x.Kind, Table: x.Table, Column: x.Column})
 		}
 	}
 	return all
 }
 
-func requiredOf(f Facts, t sqltext.Takings) []database.Part {
-	var all []database.Part
+func requiredOf(f Facts, t sqltext.Takings) []database.Piece {
+	var all []database.Piece
 	for _, x := range t.Taken {
-		p := database.Part{Kind: "column", Table: x.Table, Column: x.Column}
+		p := database.Piece{Kind: "column", Table: x.Table, Column: x.Column}
 		if x.Column != "" && (x.Kind == "column" || x.Kind == "default") && slices.Contains(f.Required, p) {
 			all = append(all, p)
 		}
@@ -148,7 +148,7 @@ func requiredOf(f Facts, t sqltext.Takings) []database.Part {
 }
 
 // relaxed tells whether what is pending lets rows be written without a column.
-func relaxed(part database.Part, todo []ship.Migration, d sqltext.Dialect) bool {
+func relaxed(part database.Piece, todo []ship.Migration, d sqltext.Dialect) bool {
 	for _, m := range todo {
 		all, err := sqltext.Split(m.SQL, d)
 		if err != nil || m.Phase == ship.Contract {

@@ -19,7 +19,7 @@ func dropsPrice(f *plan.Facts) {
 	f.Request.Environment.Migrate.ContractAfter = 28 * 24 * time.Hour
 }
 
-var price = database.Part{Kind: "column", Table: "products", Column: "price"}
+var price = database.Piece{Kind: "column", Table: "products", Column: "price"}
 
 // addsThird adds another pending migration behind it.
 func addsThird(f *plan.Facts, sql string, needs ...string) {
@@ -76,10 +76,10 @@ func withPhases(all map[string]func(*plan.Facts)) map[string]func(*plan.Facts) {
 			dropsPrice(f)
 			f.Listing.Migrations[1].SQL = "ALTER TABLE products ADD COLUMN amount int;\nALTER TABLE products DROP COLUMN price;"
 		},
-		"contract-of-a-required-column": func(f *plan.Facts) { dropsPrice(f); f.Required = []database.Part{price} },
+		"contract-of-a-required-column": func(f *plan.Facts) { dropsPrice(f); f.Required = []database.Piece{price} },
 		"contract-of-a-column-that-is-relaxed-before": func(f *plan.Facts) {
 			dropsPrice(f)
-			f.Required = []database.Part{price}
+			f.Required = []database.Piece{price}
 			addsThird(f, "ALTER TABLE products ALTER COLUMN price DROP NOT NULL;")
 			f.Listing.Migrations[1], f.Listing.Migrations[2] = f.Listing.Migrations[2], f.Listing.Migrations[1]
 			f.Listing.Migrations[2].ID, f.Listing.Migrations[1].ID = "3_vat", "2_relax"

@@ -30,7 +30,7 @@ type Facts struct {
 
 	// For contracts.
 	Shared   bool            // something may live on the schema that cannot be seen from here
-	Required []database.Part // columns that pending contracts take and without which no row can be written
+	Required []database.Piece // columns that pending contracts take and without which no row can be written
 	Now      time.Time
 	History  []Served          // newest first
 	Usage    map[string]Usage  // by contract, where statements are counted

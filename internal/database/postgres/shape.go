@@ -53,7 +53,7 @@ const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc, l.lanname FR
 		AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e') ORDER BY 1`
 
 // Dependents asks pg_depend and reads the bodies of functions.
-func (d *DB) Dependents(ctx context.Context, parts []database.Part) (all []database.Dependent, err error) {
+func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []database.Dependent, err error) {
 	err = d.read(ctx, func(conn *pgx.Conn) error {
 		functions, err := conn.Query(ctx, functionsQuery)
 		if err != nil {
@@ -80,7 +80,7 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Part) (all []datab
 	return all, err
 }
 
-func dependents(ctx context.Context, conn *pgx.Conn, p database.Part) (all []database.Dependent, err error) {
+func dependents(ctx context.Context, conn *pgx.Conn, p database.Piece) (all []database.Dependent, err error) {
 	rows, err := conn.Query(ctx, dependentsQuery, p.Table, p.Column)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func dependents(ctx context.Context, conn *pgx.Conn, p database.Part) (all []dat
 
 // namesPart tells whether a function's code uses a part, statement by
 // statement; code that is no SQL does when the words are in it.
-func namesPart(body string, p database.Part) bool {
+func namesPart(body string, p database.Piece) bool {
 	taken := sqltext.Taken{Kind: p.Kind, Table: p.Table, Column: p.Column}
 	if p.Kind == "function" || p.Kind == "type" || p.Kind == "sequence" {
 		return strings.Contains(strings.ToLower(body), strings.ToLower(p.Table[strings.LastIndex(p.Table, ".")+1:]))
@@ -108,7 +108,7 @@ func namesPart(body string, p database.Part) bool {
 
 // Required returns the columns that are NOT NULL, have no default, and are
 // neither generated nor an identity.
-func (d *DB) Required(ctx context.Context, columns []database.Part) (all []database.Part, err error) {
+func (d *DB) Required(ctx context.Context, columns []database.Piece) (all []database.Piece, err error) {
 	err = d.read(ctx, func(conn *pgx.Conn) error {
 		for _, p := range columns {
 			var required bool

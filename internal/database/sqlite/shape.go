@@ -14,7 +14,7 @@ var _ database.Shaper = (*DB)(nil)
 
 // Dependents reads the texts of views, triggers and indexes, and the foreign
 // keys of other tables. SQLite has no functions of its own.
-func (d *DB) Dependents(ctx context.Context, parts []database.Part) (all []database.Dependent, err error) {
+func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []database.Dependent, err error) {
 	err = d.read(ctx, func(conn *sql.Conn) error {
 		codes, err := triples(ctx, conn, "SELECT type, name, tbl_name || char(0) || sql FROM sqlite_schema m WHERE type IN ('view', 'trigger', 'index') AND sql IS NOT NULL AND "+own)
 		if err != nil {
@@ -44,7 +44,7 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Part) (all []datab
 
 // needs tells whether an object of a kind needs a part. What belongs to a table
 // goes with it.
-func needs(kind, name, table, text string, p database.Part) bool {
+func needs(kind, name, table, text string, p database.Piece) bool {
 	if p.Column == "" && kind != "view" && strings.EqualFold(table, p.Table) || kind == p.Kind && strings.EqualFold(name, p.Table) {
 		return false
 	}
@@ -78,7 +78,7 @@ func triples(ctx context.Context, conn *sql.Conn, query string) (all [][3]string
 
 // Required returns the columns that are NOT NULL and have no default. The key
 // of a table with rowids fills itself.
-func (d *DB) Required(ctx context.Context, columns []database.Part) (all []database.Part, err error) {
+func (d *DB) Required(ctx context.Context, columns []database.Piece) (all []database.Piece, err error) {
 	err = d.read(ctx, func(conn *sql.Conn) error {
 		for _, p := range columns {
 			var n int
