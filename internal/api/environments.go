@@ -239,7 +239,7 @@ func (s *server) migrations(w http.ResponseWriter, r *http.Request) error {
 	return write(w, wire.Migrations{
 		Environment: in.Environment, Release: in.Release, Migrations: f.Listing.Migrations,
 		Unknown: f.Listing.Unknown, Dirty: f.Listing.Dirty, Problems: f.Listing.Problems, Ledger: f.Ledger, Known: known, Ahead: f.Ahead,
-		Waiting: plan.Waits(f),
+		Waiting: plan.Waits(f.Facts),
 	})
 }
 
