@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/shiplock/shiplock/internal/ship"
@@ -16,8 +17,8 @@ func TestWhatNoReleaseUsesMayGoAndWhatOneUsesMayNot(t *testing.T) {
 	}
 	// v1 serves. The column is in the database, and v2, which has it, never served.
 	s, _ := migrated(t, files())
-	if r := s.deploy(s.release("sha256:3", more())); r.Status != ship.Passed || r.Serving != 3 {
-		t.Errorf("the run ended as %s: %s", r.Status, r.Reason)
+	if r := s.deploy(s.release("sha256:3", more())); r.Status != ship.Passed || r.Serving != 3 || slices.Contains(s.columns("orders"), "vat") {
+		t.Errorf("the run ended as %s: %s; columns %v", r.Status, r.Reason, s.columns("orders"))
 	}
 	// Here v2 served, and somebody may go back to it although v1 serves again.
 	s, next := migrated(t, files())
@@ -27,7 +28,7 @@ func TestWhatNoReleaseUsesMayGoAndWhatOneUsesMayNot(t *testing.T) {
 		}
 	}
 	r := s.deploy(s.release("sha256:3", more()))
-	if r.Status != ship.Broken || r.Kind != ship.Refused || r.Schema != ship.SchemaUnchanged {
-		t.Errorf("the run ended as %s (%s), schema %s: %s", r.Status, r.Kind, r.Schema, r.Reason)
+	if r.Status != ship.Passed || r.Schema != ship.SchemaUnchanged || !slices.Contains(s.columns("orders"), "vat") {
+		t.Errorf("the run ended as %s (%s), schema %s: %s; columns %v", r.Status, r.Kind, r.Schema, r.Reason, s.columns("orders"))
 	}
 }
