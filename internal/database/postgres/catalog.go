@@ -64,7 +64,7 @@ func catalogQueries(version int) []catalogQuery {
 		generated = "a.attgenerated::text"
 	}
 	fill := strings.NewReplacer("{generated}", generated,
-		"{users}", `n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp\_%'`,
+		"{users}", `n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp\_%'`,
 		"{rel}", "format('%I.%I', n.nspname, c.relname)",
 		"{own rel}", notOf("pg_class", "c.oid"), "{own proc}", notOf("pg_proc", "p.oid"), "{own type}", notOf("pg_type", "t.oid"),
 		"{role}", "CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee) END",

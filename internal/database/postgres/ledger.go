@@ -150,5 +150,8 @@ func record(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
 			return fmt.Errorf("forget migration %s: %w", id, err)
 		}
 	}
-	return nil
+	if len(w.Record)+len(w.Forget) == 0 {
+		return nil
+	}
+	return settleTrash(ctx, conn, w)
 }

@@ -36,7 +36,7 @@ func (s *shadow) Tables(ctx context.Context) (tables []database.Table, err error
 func listTables(ctx context.Context, conn *pgx.Conn, tables *[]database.Table) (oids []uint32, err error) {
 	rows, err := conn.Query(ctx, `SELECT c.oid, format('%I.%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock') AND n.nspname NOT LIKE 'pg\_%'
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_%'
 		AND `+notOf("pg_class", "c.oid")+` ORDER BY 2`)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func spoken(mode string) string {
 }
 
 // userTables restricts pg_class c to tables of users.
-const userTables = `c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock') AND n.nspname NOT LIKE 'pg\_%'`
+const userTables = `c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_%'`
 
 // A relation is a table as it was at a moment.
 type relation struct {

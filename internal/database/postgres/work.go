@@ -46,6 +46,9 @@ func (l *lock) atomic(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
 		if err := conn.QueryRow(ctx, "SELECT txid_current()").Scan(&begun); err != nil {
 			return fmt.Errorf("identify transaction: %w", err)
 		}
+		if err := l.aside(ctx, conn, w); err != nil {
+			return err
+		}
 		for i, statement := range w.Statements {
 			if err := l.run(ctx, conn, statement); err != nil {
 				return failure(err, statement, i+1, len(w.Statements))

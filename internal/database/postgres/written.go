@@ -54,7 +54,7 @@ func (d *DB) counted(ctx context.Context) (m mark, err error) {
 		if err != nil {
 			return err
 		}
-		rows, err := conn.Query(ctx, `SELECT relid, relid::regclass::text, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE schemaname <> '_shiplock'`)
+		rows, err := conn.Query(ctx, `SELECT relid, relid::regclass::text, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE schemaname NOT IN ('_shiplock', '_shiplock_trash')`)
 		if err != nil {
 			return err
 		}
