@@ -49,7 +49,7 @@ const dependentsQuery = `WITH ` + foundPart + `,
 // functionsQuery yields the code of functions, of which the catalog does not
 // know what it uses.
 const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc, l.lanname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
-	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock') AND n.nspname NOT LIKE 'pg\_%' AND p.prosrc <> '' AND l.lanname NOT IN ('c', 'internal')
+	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_%' AND p.prosrc <> '' AND l.lanname NOT IN ('c', 'internal')
 		AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e') ORDER BY 1`
 
 // Dependents asks pg_depend and reads the bodies of functions.

@@ -47,7 +47,7 @@ func estimate(ctx context.Context, db database.Database, into map[string]int64) 
 	rows, err := db.Rows(ctx, `SELECT n.nspname || '.' || c.relname,
 			(pg_relation_size(c.oid) / current_setting('block_size')::bigint * CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages ELSE 100 END)::bigint::text
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock')`)
+		WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash')`)
 	if err != nil {
 		return err
 	}
