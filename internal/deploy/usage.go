@@ -8,9 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/shiplock/shiplock/internal/atomicfile"
 	"github.com/shiplock/shiplock/internal/database"
@@ -18,22 +16,6 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/sqltext"
 )
-
-// A sample is what was counted of the statements that use what a contract takes
-// away, up to a moment. The server adds up from its start on: what was called
-// since is the difference between two samples.
-type sample struct {
-	At      time.Time        `json:"at"`
-	Since   time.Time        `json:"since"` // from when on no use escaped us
-	Reset   time.Time        `json:"reset"`
-	Evicted int64            `json:"evicted"`
-	Calls   map[string]int64 `json:"calls"` // by statement, of those that use it
-	Used    []plan.Use       `json:"used"`  // newest first
-	Lost    string           `json:"lost,omitempty"`
-}
-
-// mostUses bounds what is kept of the statements that were called.
-const mostUses = 50
 
 // usage says which statements used what contracts take away, as far as the
 // database counts them. Each look is kept, and counts from the one before.
@@ -73,65 +55,11 @@ func (w *work) lookAgain(id string, seen database.Statements, taken []sqltext.Ta
 	if err != nil {
 		return plan.Usage{Missing: err.Error(), Next: "rm " + path}
 	}
-	now := nextSample(before, seen, taken)
+	now := plan.Look(before, seen, taken)
 	if err := keepSample(path, now); err != nil {
 		w.e.Log.Warn("keep what was counted", "migration", id, "error", err)
 	}
-	return plan.Usage{Since: now.Since, Counted: len(seen.All), Used: now.Used, Next: now.Lost}
-}
-
-// nextSample follows a sample, nil being none. Where the server forgot
-// something, by a reset or because entries gave way, what we know begins anew.
-func nextSample(before *sample, seen database.Statements, taken []sqltext.Taken) sample {
-	now := sample{At: seen.At, Reset: seen.Reset, Evicted: seen.Evicted, Calls: map[string]int64{}}
-	var called []plan.Use
-	for _, s := range seen.All {
-		if !changesOrReads(s.SQL) || !slices.ContainsFunc(taken, func(t sqltext.Taken) bool { return sqltext.Uses(s.SQL, sqltext.Postgres, t) }) {
-			continue
-		}
-		now.Calls[s.ID] = s.Calls
-		if before == nil {
-			continue
-		}
-		calls := s.Calls
-		if then := before.Calls[s.ID]; !seen.Reset.After(before.At) && then <= calls {
-			calls -= then
-		}
-		if calls > 0 {
-			called = append(called, plan.Use{SQL: s.SQL, Calls: calls, After: before.At, Until: seen.At})
-		}
-	}
-	switch {
-	case before == nil && len(now.Calls) == 0 && seen.Evicted == 0 && !seen.Reset.IsZero():
-		now.Since = seen.Reset // none was ever called since
-	case before == nil:
-		now.Since = seen.At
-	case seen.Reset.After(before.At):
-		now.Since, now.Used = seen.Reset, before.Used
-		now.Lost = fmt.Sprintf("pg_stat_statements was reset at %s; leave it alone until then", seen.Reset.UTC().Format(time.DateTime))
-	case seen.Evicted != before.Evicted:
-		now.Since, now.Used = seen.At, before.Used
-		now.Lost = "entries of pg_stat_statements gave way to others; raise pg_stat_statements.max"
-	default:
-		now.Since, now.Used, now.Lost = before.Since, before.Used, before.Lost
-	}
-	now.Used = append(called, now.Used...)
-	now.Used = now.Used[:min(len(now.Used), mostUses)]
-	return now
-}
-
-// changesOrReads leaves out what only changes the schema, and the copies that
-// backups make of all that is there: neither is a use.
-func changesOrReads(sql string) bool {
-	verb, _, _ := strings.Cut(strings.TrimLeft(sql, " \t\r\n("), " ")
-	switch strings.ToUpper(strings.TrimSpace(verb)) {
-	case "CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "COMMENT", "ANALYZE", "VACUUM", "REINDEX", "CLUSTER", "LOCK", "SET", "REFRESH":
-		return false
-	case "COPY":
-		low := strings.ToLower(strings.TrimRight(sql, "; \n"))
-		return !strings.HasSuffix(low, "to stdout")
-	}
-	return true
+	return plan.Usage{At: now.At, Since: now.Since, Counted: len(seen.All), Used: now.Used, Next: now.Lost}
 }
 
 func (w *work) usageFile(id string) string {
@@ -139,12 +67,12 @@ func (w *work) usageFile(id string) string {
 	return filepath.Join(w.e.Dir, "usage", w.env().App, w.env().Name, name+".json")
 }
 
-func readSample(path string) (*sample, error) {
+func readSample(path string) (*plan.Sample, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // nobody looked before
 	}
-	var s sample
+	var s plan.Sample
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}
@@ -154,7 +82,7 @@ func readSample(path string) (*sample, error) {
 	return &s, nil
 }
 
-func keepSample(path string, s sample) error {
+func keepSample(path string, s plan.Sample) error {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type Usage struct {
 	Missing string    // why it cannot be known, a sentence; "" it can
 	Next    string    // what somebody could do about that
 	Since   time.Time // from when on every use was seen
+	At      time.Time // of the last look
 	Counted int       // statements that were looked at
 	Used    []Use     // newest first
 }
@@ -173,14 +175,18 @@ func window(f Facts, m ship.Migration) ship.Condition {
 func unused(f Facts, m ship.Migration, u Usage) ship.Condition {
 	c := ship.Condition{Name: Unused, Next: u.Next}
 	_, stopped, known := lastNeeded(f, m)
+	// What the last release that needed it did, and what is long ago, is past.
+	used := slices.DeleteFunc(slices.Clone(u.Used), func(x Use) bool {
+		return known && !x.Until.After(stopped) || f.Now.Sub(x.Until) >= after(f) && x.Until.Before(u.At)
+	})
 	switch {
 	case u.Missing != "":
 		c.State, c.Evidence = ship.Unknown, u.Missing
-	case len(u.Used) > 0:
-		last := u.Used[0]
+	case len(used) > 0:
+		last := used[0]
 		c.State, c.At = ship.NotMet, last.Until.Add(after(f))
 		c.Evidence = fmt.Sprintf("%d calls between %s and %s of: %s", last.Calls, moment(last.After), moment(last.Until), firstLine(last.SQL))
-		for _, x := range u.Used {
+		for _, x := range used {
 			c.Uses = append(c.Uses, fmt.Sprintf("%d calls until %s: %s", x.Calls, moment(x.Until), x.SQL))
 		}
 	case known && !u.Since.After(stopped), f.Now.Sub(u.Since) >= after(f):

@@ -20,6 +20,7 @@ type convention struct {
 	compare func(a, b string) int // versions
 	version func(id string) string
 	history func(table, dialect string) history
+	single  bool // its history is one version, up to which everything is applied
 	write   func(version string, d migrate.Draft) []migrate.File
 }
 

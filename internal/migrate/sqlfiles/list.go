@@ -21,7 +21,8 @@ func (t *Tool) List(ctx context.Context, p migrate.Project) (migrate.Listing, er
 		return migrate.Listing{}, err
 	}
 	d := sqltext.Dialect(p.Session.Dialect())
-	l := migrate.Listing{Unknown: past.unknown(), Dirty: past.foreignMark()}
+	// A history of one row cannot have a gap.
+	l := migrate.Listing{Unknown: past.unknown(), Dirty: past.foreignMark(), Ordered: f.convention != nil && f.convention.single}
 	for _, file := range f.files {
 		m := file.migration()
 		m.Applied = past.applied(file)

@@ -86,7 +86,7 @@ func dbmateAlone(marker string) bool {
 // golangMigrate keeps N_name.up.sql and N_name.down.sql.
 func golangMigrate() *convention {
 	return &convention{
-		name: "golang-migrate", table: "schema_migrations",
+		name: "golang-migrate", table: "schema_migrations", single: true,
 		claims:  func(s source) bool { return pairName.MatchString(s.name) },
 		files:   pairFiles,
 		compare: compareNumbers,
