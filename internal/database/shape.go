@@ -24,7 +24,7 @@ func (p Piece) String() string {
 type Dependent struct {
 	Kind string `json:"kind"` // "view", "function", "trigger", "foreign key", "index", …
 	Name string `json:"name"`
-	On   Piece   `json:"on"`
+	On   Piece  `json:"on"`
 	// Read: nothing but the text of its code names the part.
 	Read bool `json:"read,omitempty"`
 }

@@ -111,8 +111,11 @@ func StartPostgres(dir string) (*Cluster, error) {
 
 func (c *Cluster) start(data string, port int, cred *syscall.Credential) error {
 	var log bytes.Buffer
-	c.cmd = exec.Command(filepath.Join(c.Bin, "postgres"), "-D", data, "-p", strconv.Itoa(port),
-		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200")
+	args := []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200"}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(c.Bin), "lib", "pg_stat_statements.so")); err == nil {
+		args = append(args, "-c", "shared_preload_libraries=pg_stat_statements") // counts where a database has the extension
+	}
+	c.cmd = exec.Command(filepath.Join(c.Bin, "postgres"), args...)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGINT}
 	c.cmd.Dir = c.Dir
 	c.cmd.Stdout, c.cmd.Stderr = &log, &log

@@ -48,7 +48,7 @@ const dependentsQuery = `WITH ` + foundPart + `,
 
 // functionsQuery yields the code of functions, of which the catalog does not
 // know what it uses.
-const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc, l.lanname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_%' AND p.prosrc <> '' AND l.lanname NOT IN ('c', 'internal')
 		AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e') ORDER BY 1`
 
@@ -59,7 +59,9 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 		if err != nil {
 			return err
 		}
-		bodies, err := pgx.CollectRows(functions, pgx.RowTo[[3]string])
+		bodies, err := pgx.CollectRows(functions, func(row pgx.CollectableRow) (x [2]string, err error) {
+			return x, row.Scan(&x[0], &x[1])
+		})
 		if err != nil {
 			return err
 		}
@@ -81,7 +83,7 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 }
 
 func dependents(ctx context.Context, conn *pgx.Conn, p database.Piece) (all []database.Dependent, err error) {
-	rows, err := conn.Query(ctx, dependentsQuery, p.Table, p.Column)
+	rows, err := conn.Query(ctx, dependentsQuery, quotedName(p.Table), p.Column)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +92,9 @@ func dependents(ctx context.Context, conn *pgx.Conn, p database.Piece) (all []da
 		return x, row.Scan(&x.Kind, &x.Name)
 	})
 }
+
+// quotedName writes a name so that the server does not fold it again.
+func quotedName(name string) string { return pgx.Identifier(strings.Split(name, ".")).Sanitize() }
 
 // namesPart tells whether a function's code uses a part, statement by
 // statement; code that is no SQL does when the words are in it.
@@ -113,7 +118,7 @@ func (d *DB) Required(ctx context.Context, columns []database.Piece) (all []data
 		for _, p := range columns {
 			var required bool
 			err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attname = $2 AND NOT a.attisdropped
-				AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')`, p.Table, p.Column).Scan(&required)
+				AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')`, quotedName(p.Table), p.Column).Scan(&required)
 			if err != nil {
 				return err
 			}

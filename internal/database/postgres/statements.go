@@ -20,10 +20,10 @@ const mostStatements = 50_000
 func (d *DB) Statements(ctx context.Context) (out database.Statements, err error) {
 	err = d.read(ctx, func(conn *pgx.Conn) error {
 		var version int
-		var schema, preloaded string
-		err := conn.QueryRow(ctx, `SELECT now(), current_setting('server_version_num')::int, coalesce(current_setting('shared_preload_libraries', true), ''),
+		var schema string
+		err := conn.QueryRow(ctx, `SELECT now(), current_setting('server_version_num')::int,
 			coalesce((SELECT quote_ident(n.nspname) FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname = 'pg_stat_statements'), '')`).
-			Scan(&out.At, &version, &preloaded, &schema)
+			Scan(&out.At, &version, &schema)
 		if err != nil {
 			return err
 		}
