@@ -10,6 +10,7 @@ import (
 	"github.com/shiplock/shiplock/internal/gate"
 	gatecommand "github.com/shiplock/shiplock/internal/gate/command"
 	gaterehearsal "github.com/shiplock/shiplock/internal/gate/rehearsal"
+	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/migrate/alembic"
 	"github.com/shiplock/shiplock/internal/migrate/django"
@@ -69,5 +70,14 @@ func Known() config.Known {
 		Gates:     Gates().Kinds(),
 		Notifiers: Notifiers().Kinds(),
 		Databases: Databases().Kinds(),
+		Rules:     ruleIDs(),
 	}
+}
+
+func ruleIDs() []string {
+	var ids []string
+	for _, r := range rules.All() {
+		ids = append(ids, r.ID)
+	}
+	return ids
 }

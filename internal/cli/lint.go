@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shiplock/shiplock/internal/client"
+	"github.com/shiplock/shiplock/internal/config"
 	"github.com/shiplock/shiplock/internal/lint"
 	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/mask"
@@ -78,6 +80,9 @@ func (s *session) lint(ctx context.Context, args []string, q lintRequest) error 
 	if err != nil {
 		return err
 	}
+	if err := s.honour(&options); err != nil {
+		return err
+	}
 	var found []lint.Finding
 	if len(args) == 0 {
 		found, err = s.lintPending(ctx, linter, q, options)
@@ -96,6 +101,24 @@ func (s *session) lint(ctx context.Context, args []string, q lintRequest) error 
 	}
 	if slices.ContainsFunc(found, func(f lint.Finding) bool { return f.Blocks(contract) }) {
 		return exitCode(5)
+	}
+	return nil
+}
+
+// honour leaves out what the configuration here leaves out, if there is one,
+// and says what was left out and why.
+func (s *session) honour(o *lint.Options) error {
+	f, err := s.load()
+	if _, wrong := errors.AsType[config.Errors](err); wrong {
+		return err // it may say what to leave out
+	}
+	if err == nil {
+		for _, i := range f.Ignore {
+			o.Ignore = append(o.Ignore, lint.Ignore{Rule: i.Rule, Files: i.File, Reason: i.Reason})
+		}
+	}
+	o.Ignored = func(f lint.Finding, reason string) {
+		s.say("ignored: %s:%d: %s, because %s", f.File, f.Line, f.Rule, mask.Terminal(reason))
 	}
 	return nil
 }

@@ -105,6 +105,9 @@ func printMigration(w io.Writer, m ship.Migration) {
 	for _, h := range m.Hazards {
 		fmt.Fprintf(w, "  ~ %s\n", mask.Terminal(h))
 	}
+	for _, text := range m.Ignored {
+		fmt.Fprintf(w, "  - %s\n", mask.Terminal(text))
+	}
 	for line := range strings.Lines(m.SQL) {
 		fmt.Fprintf(w, "  │ %s\n", mask.Terminal(strings.TrimRight(line, "\n")))
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ func (d *decoder) checkFile(doc *document) {
 		d.checkProcesses(doc)
 		d.checkShared(doc.Run.Shared)
 	}
+	d.checkLint(doc.Lint)
 	d.checkBlocks(doc.settings)
 	if len(doc.Environments.Names) == 0 && doc.Environments.At.line > 0 && len(d.problems) == 0 {
 		d.report(doc.Environments.At, "", "the file has no environment")
@@ -49,6 +51,24 @@ func (d *decoder) checkShared(list []projectPath) {
 			if p.Text != "" && (p.Text+"/" == earlier.Text+"/" || strings.HasPrefix(p.Text, earlier.Text+"/") || strings.HasPrefix(earlier.Text, p.Text+"/")) {
 				d.report(p.At, "", "the shared folders %q and %q lie in each other", earlier.Text, p.Text)
 			}
+		}
+	}
+}
+
+// checkLint reports rules that there are not, and ignoring without a reason.
+func (d *decoder) checkLint(b *lintBlock) {
+	if b == nil {
+		return
+	}
+	for _, i := range b.Ignore {
+		if i.Rule.set() && d.known.Rules != nil && !slices.Contains(d.known.Rules, i.Rule.Text) {
+			d.report(i.Rule.At, didYouMean(strings.ToUpper(i.Rule.Text), d.known.Rules), "there is no rule %q", i.Rule.Text)
+		}
+		if i.Reason.set() && strings.TrimSpace(i.Reason.Text) == "" {
+			d.report(i.Reason.At, "say why it does no harm", "the rule is ignored without a reason")
+		}
+		if _, err := path.Match(i.File.Text, ""); err != nil {
+			d.report(i.File.At, "", "%q is no pattern of names", i.File.Text)
 		}
 	}
 }

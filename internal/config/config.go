@@ -33,6 +33,7 @@ const maxFile = 1 << 20
 // checked against.
 type Known struct {
 	Platforms, Tools, Gates, Notifiers, Databases []string
+	Rules                                         []string // of lint
 }
 
 // A File is a shiplock.yaml without problems. It does not change.
@@ -41,7 +42,8 @@ type File struct {
 	Path    string   // of the file
 	Dir     string   // absolute; the project's folder, where the file is
 	Exclude []string // patterns of files that are not packed
-	Server  string   // ssh:// URL or unix path; "" is not said
+	Ignore  []ship.Ignore
+	Server  string // ssh:// URL or unix path; "" is not said
 
 	doc   document
 	known Known
@@ -79,7 +81,7 @@ func Parse(name string, data []byte, dir string, known Known) (*File, error) {
 	if err := d.err(name, data); err != nil {
 		return nil, err
 	}
-	f.App, f.Server = f.doc.App.Text, f.doc.Server.Text
+	f.App, f.Server, f.Ignore = f.doc.App.Text, f.doc.Server.Text, ignores(f.doc.Lint)
 	for _, pattern := range f.doc.Release.orZero().Exclude {
 		f.Exclude = append(f.Exclude, pattern.Text)
 	}

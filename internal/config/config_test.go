@@ -19,6 +19,7 @@ import (
 var known = config.Known{
 	Platforms: []string{"process"},
 	Tools:     []string{"django", "sqlfiles", "command"},
+	Rules:     []string{"PG116", "PG801"},
 	Gates:     []string{"command", "load"},
 	Notifiers: []string{"webhook", "log"},
 	Databases: []string{"postgres", "sqlite"},
@@ -126,7 +127,8 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 		Migrate: &ship.Migrate{
 			Tool:  ship.Plugin{Kind: "django", Config: json.RawMessage(`{"database":"default","manage":"manage.py"}`)},
 			Route: "hold", Timeout: 10 * time.Minute, LockTimeout: 5 * time.Second, ContractAfter: 28 * 24 * time.Hour,
-			Trash: ship.Trash{Keep: 14 * 24 * time.Hour, MaxSize: 2 << 30, Off: "nothing is lost here"},
+			Trash:  ship.Trash{Keep: 14 * 24 * time.Hour, MaxSize: 2 << 30, Off: "nothing is lost here"},
+			Ignore: []ship.Ignore{{Rule: "PG801", File: "0004_*.sql", Reason: "the table is read by nobody"}, {Rule: "PG116", Reason: "dropped by hand"}},
 		},
 		Gates: []ship.Gate{
 			{Name: "e2e", Timeout: 10 * time.Minute, Plugin: ship.Plugin{Kind: "command", Config: json.RawMessage(`{"run":["npm","run","test:e2e","--","--baseUrl=$SHIPLOCK_URL"]}`)}},

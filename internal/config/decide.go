@@ -67,7 +67,9 @@ func (d *decoder) decide(doc *document, name string) ship.Environment {
 		d.report(s.KeepOld.At, "", "keep_old is %s, shorter than watch.for, %s: nothing would be left to go back to", env.KeepOld, env.Watch.For)
 	}
 	env.Database = d.database(s.Database, name)
-	env.Migrate = d.migrate(s.Migrations, env.Database)
+	if env.Migrate = d.migrate(s.Migrations, env.Database); env.Migrate != nil {
+		env.Migrate.Ignore = ignores(doc.Lint)
+	}
 	if s.Secrets != nil {
 		env.SecretsFile = s.Secrets.File.in(d.dir)
 	}
@@ -266,6 +268,17 @@ func (d *decoder) backup(b *backupBlock) ship.Backup {
 		d.report(b.To.At, "", "%q is not a folder such as file:///var/backups", out.To)
 	}
 	return out
+}
+
+func ignores(b *lintBlock) []ship.Ignore {
+	if b == nil {
+		return nil
+	}
+	var all []ship.Ignore
+	for _, i := range b.Ignore {
+		all = append(all, ship.Ignore{Rule: i.Rule.Text, File: i.File.Text, Reason: i.Reason.Text})
+	}
+	return all
 }
 
 func trash(b *trashBlock) ship.Trash {

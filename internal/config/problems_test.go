@@ -57,6 +57,14 @@ func TestEachProblemOfAValueHasItsPlace(t *testing.T) {
 		{"watch: {error_rat: 5%}", `4:9: unknown key "error_rat" [did you mean "error_rate"?]`},
 		{"zzzzzz: 5", `4:1: unknown key "zzzzzz"`},
 		{"secrets: {}", `4:10: key "file" is missing`},
+		// Lint.
+		{"lint: {ignore: [{rule: PG116}]}", `4:17: key "reason" is missing`},
+		{"lint: {ignore: [{reason: nobody}]}", `4:17: key "rule" is missing`},
+		{"lint: {ignore: [{rule: PG116, reason: ' '}]}", `4:39: the rule is ignored without a reason`},
+		{"lint: {ignore: [{rule: PG999, reason: nobody}]}", `4:24: there is no rule "PG999"`},
+		{"lint: {ignore: [{rule: pg116, reason: nobody}]}", `4:24: there is no rule "pg116" [did you mean "PG116"?]`},
+		{"lint: {ignore: [{rule: PG116, file: '[', reason: nobody}]}", `4:37: "[" is no pattern of names`},
+		{"lint: {ignore: [{rule: PG116, why: nobody, reason: nobody}]}", `4:31: unknown key "why"`},
 		// Scalars.
 		{"hold: 20", `4:7: the duration 20 has no unit [write 20s for seconds]`},
 		{"hold: soon", `4:7: "soon" is not a duration`},

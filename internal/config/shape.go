@@ -11,6 +11,7 @@ type document struct {
 	Release      *releaseBlock      `json:"release" jsonschema_description:"What a release is packed from."`
 	Run          *runBlock          `json:"run" jsonschema:"required" jsonschema_description:"How a release is prepared and which processes it has."`
 	Gates        table[gateKind]    `json:"gates" jsonschema_description:"Conditions a run must pass, by name. An environment lists the names of those it wants."`
+	Lint         *lintBlock         `json:"lint" jsonschema_description:"How migrations are judged."`
 	Environments table[environment] `json:"environments" jsonschema:"required" jsonschema_description:"The places where the app runs, in the order of promotion."`
 	Server       server             `json:"server" jsonschema_description:"Where the control plane is: ssh://user@host or the path of a unix socket. Default the socket on this machine."`
 	settings
@@ -134,6 +135,18 @@ type migrationsBlock struct {
 	ContractAfter duration     `json:"contract_after" jsonschema_description:"Time before what no code needs any more is dropped. Default 28d."`
 	Trash         *trashBlock  `json:"trash" jsonschema_description:"How what migrations drop is kept, so that it can be brought back."`
 	Settings      toolSettings `json:"settings" jsonschema_description:"Settings of the tool."`
+}
+
+type lintBlock struct {
+	At     spot          `json:"-"`
+	Ignore []ignoreBlock `json:"ignore" jsonschema_description:"Rules whose findings are left out, each with the reason. What is left out is shown."`
+}
+
+type ignoreBlock struct {
+	At     spot  `json:"-"`
+	Rule   plain `json:"rule" jsonschema:"required" jsonschema_description:"Id of the rule, such as PG116."`
+	File   plain `json:"file" jsonschema_description:"Files of migrations it is for; * and ? match within a name. Default all."`
+	Reason plain `json:"reason" jsonschema:"required" jsonschema_description:"Why it does no harm. People who approve see it."`
 }
 
 type trashBlock struct {

@@ -143,6 +143,11 @@ func (w *work) list(ctx context.Context, lock database.Lock) (*migrate.Listing, 
 func (w *work) lintOptions(ctx context.Context) (lint.Options, *lint.Snapshot) {
 	kind := w.run.Request.Environment.Database.Kind
 	o := lint.Options{Dialect: sqltext.Dialect(kind)}
+	if m := w.run.Request.Environment.Migrate; m != nil {
+		for _, i := range m.Ignore {
+			o.Ignore = append(o.Ignore, lint.Ignore{Rule: i.Rule, Files: i.File, Reason: i.Reason})
+		}
+	}
 	snapshot, err := live.Read(ctx, w.db, kind)
 	if err != nil {
 		w.e.Log.WarnContext(ctx, "migrations are judged without the schema there is", "environment", w.env().String(), "error", w.mask.String(err.Error()))

@@ -80,6 +80,10 @@ func (s *scope) isNew(kind, name string) bool { return s.objects[kind+" "+name] 
 func classify(m ship.Migration, s *scope) ship.Migration {
 	m.Phase, m.Findings, m.Hazards, m.Exact = ship.Expand, nil, nil, true
 	schema := false
+	m.Ignored = nil
+	s.run.options.Ignored = func(f Finding, reason string) {
+		m.Ignored = addOnce(m.Ignored, fmt.Sprintf("%s is ignored because %s: %s", f.Rule, strings.TrimSuffix(reason, "."), f.Message))
+	}
 	for _, f := range s.migration(m) {
 		text := f.Message
 		if f.Line > 0 && len(m.Operations) == 0 {
@@ -148,11 +152,13 @@ func say(h Hit) Finding {
 
 // migration returns what is found in one.
 func (s *scope) migration(m ship.Migration) []Finding {
+	o := s.run.options
+	left := ignores{config: o.Ignore, file: m.File, tell: o.Ignored} // the text has left out its own
 	switch {
 	case isDjango(m.Operations):
-		return s.django(m)
+		return left.apply(s.django(m))
 	case len(m.Operations) > 0 && m.SQL == "":
-		return alembic(m.Operations)
+		return left.apply(alembic(m.Operations))
 	case m.SQL != "":
 		return s.text(m)
 	case strings.HasSuffix(m.File, ".py"):

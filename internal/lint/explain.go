@@ -42,5 +42,7 @@ func (r Rule) Page(bad, good string) string {
 	}
 	b.WriteString("\nTo ignore it for one statement, with the reason:\n\n")
 	fmt.Fprintf(&b, "```sql\n-- shiplock:ignore %s why it does no harm here\n```\n", r.ID)
+	b.WriteString("\nOr for files of migrations, in `shiplock.yaml`:\n\n")
+	fmt.Fprintf(&b, "```yaml\nlint: {ignore: [{rule: %s, file: \"0004_*\", reason: why it does no harm}]}\n```\n", r.ID)
 	return b.String()
 }

@@ -33,6 +33,7 @@ type ignores struct {
 	list   []*ignored
 	config []Ignore
 	file   string
+	tell   func(f Finding, reason string) // of what is left out; nil is nobody
 }
 
 var ignoreComment = regexp.MustCompile(`(?i)^--\s*shiplock:(ignore-file|ignore)\b:?\s*(.*)$`)
@@ -41,9 +42,9 @@ var ruleName = regexp.MustCompile(`^[A-Z]{2}[0-9]{3}$`)
 // readIgnores finds the comments. One on a line of its own is for the next
 // statement; one at the end of a statement's line for that; one that begins
 // with ignore-file for the whole file.
-func readIgnores(f File, d sqltext.Dialect, all []sqltext.Statement, config []Ignore) ignores {
-	found := ignores{config: config, file: f.Name}
-	for _, c := range sqltext.Comments(f.Text, d) {
+func readIgnores(f File, all []sqltext.Statement, o Options) ignores {
+	found := ignores{config: o.Ignore, file: f.Name, tell: o.Ignored}
+	for _, c := range sqltext.Comments(f.Text, o.Dialect) {
 		m := ignoreComment.FindStringSubmatch(c.Text)
 		if m == nil {
 			continue
@@ -88,19 +89,27 @@ func (g ignores) apply(found []Finding) []Finding {
 	return slices.DeleteFunc(found, func(f Finding) bool {
 		for _, c := range g.config {
 			if c.Rule == f.Rule && c.Reason != "" && matches(c.Files, g.file) {
-				return true
+				return g.left(f, c.Reason)
 			}
 		}
 		for _, ig := range g.list {
 			if slices.Contains(ig.rules, f.Rule) && (ig.from == 0 || ig.from == f.Line) {
 				ig.used = true
 				if ig.reason != "" {
-					return true
+					return g.left(f, ig.reason)
 				}
 			}
 		}
 		return false
 	})
+}
+
+// left tells that a finding is left out, which is true.
+func (g ignores) left(f Finding, reason string) bool {
+	if g.tell != nil {
+		g.tell(f, reason)
+	}
+	return true
 }
 
 func matches(pattern, name string) bool {

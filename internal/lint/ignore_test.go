@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shiplock/shiplock/internal/lint"
+	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/sqltext"
 )
 
@@ -123,6 +124,24 @@ func TestWhatPostgreSQLAcceptsIsRead(t *testing.T) {
 			if f.Rule == "PG000" {
 				t.Errorf("%s: %s", text, f.Message)
 			}
+		}
+	}
+}
+
+func TestWhatIsIgnoredIsToldWithItsReason(t *testing.T) {
+	l := linter(t)
+	o := lint.Options{Dialect: sqltext.Postgres, Ignore: []lint.Ignore{{Rule: "PG116", Files: "0002_*.sql", Reason: "nobody reads it."}}}
+	drop := func(file, comment string) ship.Migration {
+		return ship.Migration{ID: file, File: "migrations/" + file, SQL: comment + "ALTER TABLE product DROP COLUMN old;", Atomic: true}
+	}
+	all := l.ClassifyAll([]ship.Migration{drop("0002_old.sql", ""), drop("0003_old.sql", ""), drop("0004_old.sql", "-- shiplock:ignore PG116 it was empty\n")}, o)
+	for i, want := range []struct {
+		phase  ship.Phase
+		reason string
+	}{{ship.Expand, "because nobody reads it: "}, {ship.Contract, ""}, {ship.Expand, "because it was empty: "}} {
+		m := all[i]
+		if said := strings.Join(m.Ignored, "\n"); m.Phase != want.phase || !strings.Contains(said, want.reason) || (said == "") != (want.reason == "") {
+			t.Errorf("%s is %s, ignored %q, want %s and %q", m.ID, m.Phase, m.Ignored, want.phase, want.reason)
 		}
 	}
 }

@@ -22,6 +22,8 @@ type Options struct {
 	Ahead  map[string]bool
 	Alone  bool // the files are not run by shiplock, which sets time-outs and resumes
 	Ignore []Ignore
+	// Ignored is told what is left out, by the options or by a comment, and why.
+	Ignored func(f Finding, reason string)
 }
 
 // A File is one part of a migration to lint.
@@ -151,7 +153,7 @@ func (r *run) parse(f File) script {
 	for _, st := range all {
 		s.trees = append(s.trees, st.Tree(r.options.Dialect))
 	}
-	s.ignores = readIgnores(f, r.options.Dialect, all, r.options.Ignore)
+	s.ignores = readIgnores(f, all, r.options)
 	return s
 }
 

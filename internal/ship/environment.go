@@ -152,6 +152,14 @@ type Migrate struct {
 	LockTimeout   time.Duration `json:"lock_timeout"`    // a statement waits no longer for a lock
 	ContractAfter time.Duration `json:"contract_after"`
 	Trash         Trash         `json:"trash"`
+	Ignore        []Ignore      `json:"ignore,omitempty"`
+}
+
+// An Ignore leaves the findings of a rule of lint out, for a reason.
+type Ignore struct {
+	Rule   string `json:"rule"`           // "PG116"
+	File   string `json:"file,omitempty"` // pattern of the migrations' files; "" is all
+	Reason string `json:"reason"`
 }
 
 // Trash says how what migrations drop is kept.

@@ -36,6 +36,7 @@ type Migration struct {
 	Phase    Phase    `json:"phase,omitempty"`
 	Findings []string `json:"findings,omitempty"` // why it is not expand, a sentence each
 	Hazards  []string `json:"hazards,omitempty"`  // what it does to others while it runs: locks, scans, rewrites; a sentence each
+	Ignored  []string `json:"ignored,omitempty"`  // findings that somebody has left out, with their reason; a sentence each
 	Exact    bool     `json:"exact"`              // its way down, if it has one, brings back every row and value
 }
 
