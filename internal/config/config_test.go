@@ -126,7 +126,7 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 		},
 		Migrate: &ship.Migrate{
 			Tool:  ship.Plugin{Kind: "django", Config: json.RawMessage(`{"database":"default","manage":"manage.py"}`)},
-			Route: "hold", Timeout: 10 * time.Minute, LockTimeout: 5 * time.Second, ContractAfter: 28 * 24 * time.Hour,
+			Route: "hold", Timeout: 10 * time.Minute, LockTimeout: 5 * time.Second, LockRetry: 10 * time.Minute, ContractAfter: 28 * 24 * time.Hour,
 			Trash:  ship.Trash{Keep: 14 * 24 * time.Hour, MaxSize: 2 << 30, Off: "nothing is lost here"},
 			Ignore: []ship.Ignore{{Rule: "PG801", File: "0004_*.sql", Reason: "the table is read by nobody"}, {Rule: "PG116", Reason: "dropped by hand"}},
 		},

@@ -20,6 +20,7 @@ const (
 	defaultGate          = 30 * time.Minute
 	defaultMigration     = 15 * time.Minute
 	defaultLock          = 5 * time.Second
+	defaultLockRetry     = 10 * time.Minute
 	defaultContractAfter = 28 * 24 * time.Hour
 	defaultTrashKeep     = 28 * 24 * time.Hour
 	defaultTrashSize     = 1 << 30
@@ -305,6 +306,7 @@ func (d *decoder) migrate(b *migrationsBlock, db *ship.Database) *ship.Migrate {
 		Route:         b.Route.Text,
 		Timeout:       b.Timeout.or(defaultMigration),
 		LockTimeout:   b.LockTimeout.or(defaultLock),
+		LockRetry:     b.LockRetry.or(defaultLockRetry),
 		ContractAfter: b.ContractAfter.or(defaultContractAfter),
 		Trash:         trash(b.Trash),
 	}

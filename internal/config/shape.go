@@ -132,6 +132,7 @@ type migrationsBlock struct {
 	Route         choice       `json:"route" jsonschema:"enum=hold,enum=maintenance" jsonschema_description:"How a change both releases cannot live with is made: hold requests for a moment, or show a maintenance page. Default it is refused."`
 	Timeout       duration     `json:"timeout" jsonschema_description:"Time one migration may take. Default 15m."`
 	LockTimeout   duration     `json:"lock_timeout" jsonschema_description:"A statement waits no longer for a lock. Default 5s."`
+	LockRetry     duration     `json:"lock_retry" jsonschema_description:"For how long a statement that did not get its lock is tried again, with pauses in which nobody queues behind it; 0s is never. Default 10m."`
 	ContractAfter duration     `json:"contract_after" jsonschema_description:"Time before what no code needs any more is dropped. Default 28d."`
 	Trash         *trashBlock  `json:"trash" jsonschema_description:"How what migrations drop is kept, so that it can be brought back."`
 	Settings      toolSettings `json:"settings" jsonschema_description:"Settings of the tool."`

@@ -16,10 +16,16 @@ type Config struct {
 	URL         ship.Secret // direct, with the migration role
 	Dir         string      // folder relative paths of SQLite files are relative to
 	LockTimeout time.Duration
-	Key         []byte // 32 bytes: the key backups are encrypted with
+	// LockRetry is how long a piece of work whose statement did not get its
+	// lock is tried again; 0 is never.
+	LockRetry time.Duration
+	Key       []byte // 32 bytes: the key backups are encrypted with
 	// Waiting, unless nil, is told by [Database].Lock what it waits for, at
 	// each look.
 	Waiting func(what string)
+	// Retrying, unless nil, is told by [Lock].Do who had the lock that a
+	// statement did not get, and when it is tried again.
+	Retrying func(what string)
 }
 
 // A Creator is a database that comes into being when it is first changed.

@@ -68,6 +68,8 @@ func doMigrate(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	defer end()
+	w.retrying = w.progress(ctx)
+	defer func() { w.retrying = nil }()
 	if _, held := w.left(0); held {
 		if err := w.closeBehind(ctx); err != nil {
 			return "", m.found, err

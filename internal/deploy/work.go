@@ -37,6 +37,9 @@ type work struct {
 	newPlan *ship.Plan     // set by Inspect, frozen with its end
 	waits   queue          // for the migration lock
 	known   *lint.Snapshot // by which migrations were judged last; nil is nothing
+	// retrying is told what a statement waits for before it is tried again; nil
+	// outside a migration.
+	retrying func(what string)
 
 	// Outside a run there is no journal: these stand in for it.
 	detached bool               // nothing is recorded
@@ -107,7 +110,12 @@ func (w *work) openDatabase(url ship.Secret) error {
 		}
 	}
 	if env.Migrate != nil {
-		cfg.LockTimeout = env.Migrate.LockTimeout
+		cfg.LockTimeout, cfg.LockRetry = env.Migrate.LockTimeout, env.Migrate.LockRetry
+		cfg.Retrying = func(what string) {
+			if w.retrying != nil {
+				w.retrying(what)
+			}
+		}
 	}
 	var err error
 	if w.db, err = w.e.Plugins.Database(env.Database.Kind, cfg); err != nil {

@@ -150,6 +150,7 @@ type Migrate struct {
 	Route         string        `json:"route,omitempty"` // for incompatible changes: "", "hold", "maintenance"
 	Timeout       time.Duration `json:"timeout"`         // of one migration
 	LockTimeout   time.Duration `json:"lock_timeout"`    // a statement waits no longer for a lock
+	LockRetry     time.Duration `json:"lock_retry"`      // what did not get its lock is tried again for so long
 	ContractAfter time.Duration `json:"contract_after"`
 	Trash         Trash         `json:"trash"`
 	Ignore        []Ignore      `json:"ignore,omitempty"`

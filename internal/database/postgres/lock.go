@@ -38,6 +38,8 @@ type lock struct {
 	conn   *pgx.Conn // holds the advisory lock
 	worker *pgx.Conn // nil between migrations
 	gone   error     // why the lock is lost, once it is
+
+	wait time.Duration // for the lock of a statement, of the work under way
 }
 
 var _ database.Lock = (*lock)(nil)

@@ -35,6 +35,8 @@ type DB struct {
 	options     map[string]string // of the URL, for libpq
 	key         []byte
 	lockTimeout time.Duration
+	lockRetry   time.Duration
+	retrying    func(what string) // may be nil
 	log         *slog.Logger
 	waiting     func(what string)
 	url         ship.Secret // as it was given
@@ -49,7 +51,7 @@ func New(cfg database.Config, d plugin.Deps) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{conn: conn, options: options, key: cfg.Key, lockTimeout: cfg.LockTimeout, log: d.Log, waiting: cfg.Waiting, url: cfg.URL}
+	db := &DB{conn: conn, options: options, key: cfg.Key, lockTimeout: cfg.LockTimeout, lockRetry: cfg.LockRetry, retrying: cfg.Retrying, log: d.Log, waiting: cfg.Waiting, url: cfg.URL}
 	if db.lockTimeout <= 0 {
 		db.lockTimeout = defaultLockTimeout
 	}

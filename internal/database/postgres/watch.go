@@ -15,7 +15,7 @@ const watchEvery = 250 * time.Millisecond
 // pid waiting, until stop is called. stop returns what was seen last.
 func (l *lock) watch(ctx context.Context, pid uint32) (stop func() string) {
 	done, result := make(chan struct{}), make(chan string)
-	every := max(min(watchEvery, l.db.lockTimeout/3), 10*time.Millisecond)
+	every := max(min(watchEvery, l.wait/3), 10*time.Millisecond)
 	go func() {
 		seen := ""
 		tick := time.NewTicker(every)

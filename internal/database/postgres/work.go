@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,11 +26,13 @@ func (l *lock) Do(ctx context.Context, w ship.Work) error {
 	if err != nil {
 		return err
 	}
-	if w.Atomic || len(w.Statements) == 0 {
-		err = l.atomic(ctx, conn, w)
-	} else {
-		err = l.single(ctx, conn, w)
-	}
+	err = database.Retry(ctx, l.db.lockRetry, l.db.lockTimeout, func(wait time.Duration) error {
+		l.wait = wait
+		if w.Atomic || len(w.Statements) == 0 {
+			return l.atomic(ctx, conn, w)
+		}
+		return l.single(ctx, conn, w)
+	}, l.db.retrying)
 	if err == nil && database.Ends(w) {
 		l.closeWorker(ctx)
 	}
@@ -38,7 +41,7 @@ func (l *lock) Do(ctx context.Context, w ship.Work) error {
 
 // atomic runs statements and records in one transaction.
 func (l *lock) atomic(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
-	return inTransaction(ctx, conn, l.db.lockTimeout, func() error {
+	return inTransaction(ctx, conn, l.wait, func() error {
 		if err := l.check(ctx, conn); err != nil {
 			return err
 		}
@@ -104,7 +107,7 @@ func (l *lock) single(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
 
 // limited runs a statement that waits for a lock no longer than we allow.
 func (l *lock) limited(ctx context.Context, conn *pgx.Conn, statement string) error {
-	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", l.db.lockTimeout.Milliseconds())); err != nil {
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", l.wait.Milliseconds())); err != nil {
 		return fmt.Errorf("limit waiting for locks: %w", err)
 	}
 	return failure(l.run(ctx, conn, statement), statement, 1, 1)
@@ -123,12 +126,15 @@ func (l *lock) run(ctx context.Context, conn *pgx.Conn, statement string) error 
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
+	if hasCode(err, "40P01") && conn.PgConn().TxStatus() == 'E' { // its transaction is rolled back
+		return ship.Errorf(ship.MigrationFailed, "look who writes to these tables in another order, then try again", "%w: %w", database.ErrBusy, err)
+	}
 	if hasCode(err, "55P03") {
 		if blocker == "" {
 			blocker = "another transaction"
 		}
 		return ship.Errorf(ship.MigrationFailed, "wait for that transaction or end it, then try again",
-			"%w: waited %s for %s: %w", database.ErrBusy, l.db.lockTimeout, blocker, err)
+			"%w: waited %s for %s: %w", database.ErrBusy, l.wait, blocker, err)
 	}
 	return err
 }

@@ -41,7 +41,9 @@ type DB struct {
 	path        string
 	key         []byte
 	lockTimeout time.Duration
-	tempDir     string // for plain copies; "" is the system's
+	lockRetry   time.Duration
+	retrying    func(what string) // may be nil
+	tempDir     string            // for plain copies; "" is the system's
 	log         *slog.Logger
 	waiting     func(what string)
 	expected    bool        // it was there before
@@ -72,7 +74,7 @@ func New(cfg database.Config, d plugin.Deps) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, tempDir: d.DataDir, log: d.Log, waiting: cfg.Waiting, url: cfg.URL}
+	db := &DB{path: path, key: cfg.Key, lockTimeout: cfg.LockTimeout, lockRetry: cfg.LockRetry, retrying: cfg.Retrying, tempDir: d.DataDir, log: d.Log, waiting: cfg.Waiting, url: cfg.URL}
 	if db.lockTimeout <= 0 {
 		db.lockTimeout = defaultLockTimeout
 	}

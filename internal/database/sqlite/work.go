@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -21,11 +22,13 @@ func (l *lock) Do(ctx context.Context, w ship.Work) error {
 	if err != nil {
 		return err
 	}
-	if w.Atomic || len(w.Statements) == 0 {
-		err = l.atomic(ctx, conn, w)
-	} else {
-		err = l.single(ctx, conn, w)
-	}
+	// How long a connection waits is set when it is opened.
+	err = database.Retry(ctx, l.db.lockRetry, l.db.lockTimeout, func(time.Duration) error {
+		if w.Atomic || len(w.Statements) == 0 {
+			return l.db.explain(l.atomic(ctx, conn, w))
+		}
+		return l.db.explain(l.single(ctx, conn, w))
+	}, l.db.retrying)
 	if err == nil && database.Ends(w) {
 		l.close()
 	}
