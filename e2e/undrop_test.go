@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"database/sql"
 	"encoding/json"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,20 @@ func (s *goShop) cli(args ...string) (string, int) {
 	return s.w.run(append(args, "--data", s.w.data, "-f", filepath.Join(s.dir, "shiplock.yaml"))...)
 }
 
+// drift asks how the database differs from its migrations.
+func (s *goShop) drift(want int, says ...string) {
+	s.w.t.Helper()
+	out, code := s.cli("schema", "diff", "production")
+	if code != want {
+		s.w.t.Errorf("schema diff ended with %d, want %d: %s", code, want, out)
+	}
+	for _, words := range says {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), words) {
+			s.w.t.Errorf("schema diff does not say %q: %s", words, out)
+		}
+	}
+}
+
 // ok runs a command in the project that has to do what it is asked.
 func (s *goShop) ok(args ...string) string {
 	s.w.t.Helper()
@@ -53,6 +68,7 @@ func TestGoADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) 
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
 	before := s.prices()
 	columns := s.columns("products")
+	s.drift(0)
 	if all := s.trash(); len(all) != 0 {
 		t.Errorf("the trash holds %+v before anything was dropped", all)
 	}
@@ -69,6 +85,7 @@ func TestGoADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) 
 	if len(kept) != 1 || kept[0].Name != "products.price" || kept[0].Status != "dropped" || kept[0].Rows != 3 {
 		t.Fatalf("the trash holds %+v, want the prices of 3 products", kept)
 	}
+	s.drift(0)
 	back := s.trash("products.price", "--yes")
 	if len(back) != 1 || back[0].Status != "back" || back[0].Returned != 3 || len(back[0].Notes) > 0 {
 		t.Errorf("undrop says %+v", back)
@@ -77,13 +94,33 @@ func TestGoADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) 
 		t.Errorf("prices are %v in %v, were %v in %v", after, s.columns("products"), before, columns)
 	}
 	s.answers("/products", "2")
+	s.drift(5, "changed table products", "extra column products.price", "brought back after 00003_drop_price")
 
 	s.do("rollback", "production", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
 	s.answers("/products", "1")
 	if status := s.ok("migrate", "status", "production"); !strings.Contains(status, "00003_drop_price") || !strings.Contains(status, "expand") {
 		t.Errorf("the migration that was undone is shown as\n%s", status)
 	}
+	s.drift(0)
 	if _, code := s.cli("migrate", "undrop", "production", "products.price", "--yes"); code == 0 {
 		t.Error("what is back is brought back again")
+	}
+}
+
+func TestGoDriftOfTheSchemaIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newGoShop(t, newWorld(t), "1s")
+	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	db, err := sql.Open("sqlite", "file:"+s.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE INDEX by_hand ON products (name); ALTER TABLE orders DROP COLUMN attempts; CREATE TABLE notes (id INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	s.drift(5, "extra index by_hand is: CREATE INDEX by_hand ON products ( name )", "missing column orders.attempts should be: INTEGER not null default 1", "extra table notes")
+	if left, err := filepath.Glob(s.database + ".rehearsal-*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -65,6 +65,7 @@ func Handler(c Config) http.Handler {
 		"POST /v1/migrations/resolve": s.resolveMigration,
 		"POST /v1/backfills":          s.backfills,
 		"POST /v1/trash":              s.trash,
+		"POST /v1/drift":              s.drift,
 	} {
 		mux.HandleFunc(pattern, s.handle(h))
 	}

@@ -26,6 +26,7 @@ func (s *session) schemaCommand() *cobra.Command {
 			"there where no database is at hand. It holds no rows.",
 		RunE: func(c *cobra.Command, args []string) error { return s.schemaSnapshot(c.Context(), args) },
 	})
+	c.AddCommand(s.schemaDiff())
 	return c
 }
 

@@ -318,6 +318,11 @@ func (c *Client) Trash(ctx context.Context, in wire.Trash) ([]wire.Trashed, erro
 	return all, c.call(ctx, http.MethodPost, "/v1/trash", in, &all)
 }
 
+// Drift compares a database with what its applied migrations make.
+func (c *Client) Drift(ctx context.Context, in wire.Drift) (wire.Drift, error) {
+	return in, c.call(ctx, http.MethodPost, "/v1/drift", in, &in)
+}
+
 // Rehearse has migrations carried out on a copy, and judged.
 func (c *Client) Rehearse(ctx context.Context, in wire.Rehearse) (ship.Verdict, error) {
 	var v ship.Verdict

@@ -18,6 +18,7 @@ type Shadower interface {
 type ShadowOptions struct {
 	App     ship.Secret // URL that the application uses
 	MaxSize int64       // bytes; 0 is no limit
+	Empty   bool        // it begins without tables: for migrations to show what they make
 }
 
 // A Shadow is a copy of a database. Nobody but whoever made it knows of it: it

@@ -176,6 +176,26 @@ type Trashed struct {
 	Until      time.Time `json:"until"`
 }
 
+// Drift asks how a database differs from what its applied migrations make, and
+// is the answer.
+type Drift struct {
+	Environment ship.Environment `json:"environment"`
+	Release     int              `json:"release"`    // 0 asks for the one that serves
+	Migrations  int              `json:"migrations"` // that were applied to an empty database to compare with
+	Unknown     []string         `json:"unknown,omitempty"`
+	Differences []Drifted        `json:"differences"`
+}
+
+// Drifted is one object that is not as the migrations make it.
+type Drifted struct {
+	State    string `json:"state"` // "missing", "extra", "changed"
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Expected string `json:"expected,omitempty"` // definition
+	Found    string `json:"found,omitempty"`
+	Why      string `json:"why,omitempty"` // what is known of how it came about
+}
+
 // Resolve says what became of a migration nobody saw the end of.
 type Resolve struct {
 	Environment ship.Environment `json:"environment"`

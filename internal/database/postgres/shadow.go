@@ -47,7 +47,7 @@ func (d *DB) Shadow(ctx context.Context, o database.ShadowOptions) (database.Sha
 	if err != nil {
 		return nil, err
 	}
-	if o.MaxSize > 0 && size > o.MaxSize {
+	if !o.Empty && o.MaxSize > 0 && size > o.MaxSize {
 		return nil, ship.Errorf(ship.Failed, "raise max_size, or rehearse in an environment with a smaller database",
 			"%s has %d MiB, a rehearsal copies at most %d MiB", d.Name(), size>>20, o.MaxSize>>20)
 	}
@@ -55,7 +55,9 @@ func (d *DB) Shadow(ctx context.Context, o database.ShadowOptions) (database.Sha
 	if err != nil {
 		return nil, err
 	}
-	if s.seen, err = d.statementsSeen(ctx); err == nil {
+	if o.Empty {
+		err = s.empty(ctx, d)
+	} else if s.seen, err = d.statementsSeen(ctx); err == nil {
 		err = s.fill(ctx, d)
 	}
 	if err != nil {
@@ -154,6 +156,39 @@ func (s *shadow) fill(ctx context.Context, from *DB) error {
 	return s.read(ctx, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "ANALYZE")
 		return err
+	})
+}
+
+// empty makes the database with the extensions of the other, which a role that
+// only migrates may not be able to make.
+func (s *shadow) empty(ctx context.Context, from *DB) error {
+	job := &restoration{db: from, admin: s.admin, live: from.conn.Database, fresh: s.conn.Database}
+	if err := job.create(ctx); err != nil {
+		return err
+	}
+	if err := job.settings(ctx); err != nil {
+		return fmt.Errorf("copy settings of the database: %w", err)
+	}
+	var names []string
+	err := from.read(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, "SELECT extname::text FROM pg_extension")
+		if err != nil {
+			return err
+		}
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list extensions: %w", err)
+	}
+	return s.read(ctx, func(conn *pgx.Conn) error {
+		for _, name := range names {
+			_, err := conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS "+quote(name))
+			if err != nil && !hasCode(err, "42501", "3F000", "0A000", "55000") { // it is missing then, and named
+				return fmt.Errorf("create extension %s: %w", name, err)
+			}
+		}
+		return nil
 	})
 }
 

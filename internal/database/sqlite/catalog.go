@@ -24,7 +24,7 @@ var catalogQueries = []string{
 	`SELECT 'constraint', m.name || '.foreign key ' || group_concat(f."from", ', '), 'references ' || f."table" || ' (' || coalesce(group_concat(f."to", ', '), '') || ')'
 		|| ' on update ' || f.on_update || ' on delete ' || f.on_delete || ' match ' || f.match
 		FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND ` + own + ` GROUP BY m.name, f.id`,
-	`SELECT 'constraint', m.name || '.' || CASE i.origin WHEN 'pk' THEN 'primary key' ELSE 'unique' END || ' ' || (SELECT group_concat(x.name, ', ') FROM pragma_index_info(i.name) x), ''
+	`SELECT 'constraint', m.name || '.' || CASE i.origin WHEN 'pk' THEN 'primary key' ELSE 'unique' END || ' ' || (SELECT group_concat(x.name, ', ') FROM pragma_index_info(i.name) x), CASE i.origin WHEN 'pk' THEN 'primary key' ELSE 'unique' END
 		FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin <> 'c' AND ` + own,
 }
 

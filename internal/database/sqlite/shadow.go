@@ -37,12 +37,12 @@ func (d *DB) Shadow(ctx context.Context, o database.ShadowOptions) (database.Sha
 	if err != nil {
 		return nil, err
 	}
-	if o.MaxSize > 0 && size > o.MaxSize {
+	if !o.Empty && o.MaxSize > 0 && size > o.MaxSize {
 		return nil, ship.Errorf(ship.Failed, "raise max_size, or rehearse in an environment with a smaller database",
 			"%s has %d MiB, a rehearsal copies at most %d MiB", d.path, size>>20, o.MaxSize>>20)
 	}
 	d.sweepShadows()
-	return d.copied(ctx, d.path)
+	return d.copied(ctx, d.path, o.Empty)
 }
 
 // sweepShadows removes the copies whose makers are gone.
@@ -64,14 +64,18 @@ func escape(path string) string {
 }
 
 // copied makes a shadow of the file as it is now.
-func (d *DB) copied(ctx context.Context, origin string) (*shadow, error) {
+func (d *DB) copied(ctx context.Context, origin string, empty bool) (*shadow, error) {
 	us := self()
 	path := fmt.Sprintf("%s%s%d-%s-%s", origin, shadowInfix, us.pid, us.start, rand.Text()[:8])
 	copied := *d
 	copied.path, copied.expected, copied.gauge = path, false, nil
 	copied.url = elsewhere(d.url, path)
 	s := &shadow{DB: &copied, origin: origin}
-	if err := d.copyTo(ctx, path); err != nil {
+	fill := d.copyTo
+	if empty {
+		fill = func(_ context.Context, path string) error { return os.WriteFile(path, nil, 0o600) }
+	}
+	if err := fill(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("copy %s: %w", d.path, d.explain(err)), s.Drop(ctx))
 	}
 	if err := sameOwner(origin, path); err != nil {
@@ -125,7 +129,7 @@ func (s *shadow) Seen() []string { return nil }
 
 // Clone implements [database.Shadow].
 func (s *shadow) Clone(ctx context.Context) (database.Shadow, error) {
-	return s.copied(ctx, s.origin)
+	return s.copied(ctx, s.origin, false)
 }
 
 // Drop implements [database.Shadow].
