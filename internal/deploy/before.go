@@ -201,9 +201,11 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
+	next := "shiplock explain " + w.run.ID
 	verdict, err := g.Judge(ctx, gate.Candidate{
 		Run: w.run.ID, Name: p.Gate.Name, Release: w.run.Request.Release, Dir: w.folder(), Timeout: p.Gate.Timeout,
 		Command: func(ctx context.Context, argv ship.Argv) (int, string, error) {
+			next = "shiplock logs " + w.env().Name + " --job " + w.run.ID + ".gate-" + p.Gate.Name
 			r, err := w.command(ctx, migrate.Command{Name: "gate-" + p.Gate.Name, Argv: argv, Timeout: p.Gate.Timeout})
 			return r.Code, string(r.Stdout) + string(r.Stderr), err
 		},
@@ -218,7 +220,7 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 	case verdict.Outcome == ship.Pass:
 		return verdict.Reason, verdict, nil
 	case verdict.Outcome == ship.Fail:
-		return "", verdict, ship.Errorf(ship.GateFailed, "shiplock logs "+w.env().Name+" --job "+w.run.ID+".gate-"+p.Gate.Name, "gate %s: %s", p.Gate.Name, verdict.Reason)
+		return "", verdict, ship.Errorf(ship.GateFailed, next, "gate %s: %s", p.Gate.Name, verdict.Reason)
 	}
 	return "", verdict, ship.Errorf(ship.Inconclusive, "shiplock explain "+w.run.ID, "gate %s came to no conclusion: %s", p.Gate.Name, verdict.Reason)
 }
