@@ -14,66 +14,72 @@ import (
 // Phases cuts what is pending into what a run that deploys carries out and the
 // contracts that wait for a run of their own. A contract waits when its author
 // says that it is one, or when it does nothing but take things away: then the
-// release that brings it can do without. cannot says of the others why not.
+// release that brings it can do without.
 type Phases struct {
 	Now    []ship.Migration
 	Waits  []ship.Migration
-	Cannot map[string]string // by the migration's ID, a clause
+	Cannot map[string]Cannot // by the migration's ID: contracts that cannot wait
 }
+
+// Cannot says why a contract cannot wait, as a clause, and what to do about it.
+type Cannot struct{ Why, Do string }
 
 // phases cuts the pending migrations. Where nothing else lives on the schema,
 // and where a person accepts an interruption, nothing has to wait.
 func phases(f Facts, todo []ship.Migration) Phases {
-	p := Phases{Cannot: map[string]string{}}
+	p := Phases{Cannot: map[string]Cannot{}}
 	if f.From == nil && !f.Shared || f.Request.Options.Accept != "" {
 		p.Now = todo
 		return p
 	}
 	for _, m := range todo {
-		why := ""
-		if m.Phase == ship.Contract {
-			why = cannotWait(f, m, todo)
-		}
-		switch {
-		case m.Phase != ship.Contract:
+		if m.Phase != ship.Contract {
 			p.Now = append(p.Now, m)
-		case why == "":
-			p.Waits = append(p.Waits, m)
-		default:
-			p.Now = append(p.Now, m)
-			p.Cannot[m.ID] = why
+			continue
 		}
+		if c := cannotWait(f, m, todo); c.Why != "" {
+			p.Now = append(p.Now, m)
+			p.Cannot[m.ID] = c
+			continue
+		}
+		p.Waits = append(p.Waits, m)
 	}
 	return p
 }
 
-// cannotWait says why a contract cannot wait, as a clause; "" when it can.
-func cannotWait(f Facts, m ship.Migration, todo []ship.Migration) string {
+// cannotWait says why a contract cannot wait; nothing when it can.
+func cannotWait(f Facts, m ship.Migration, todo []ship.Migration) Cannot {
 	dialect := dialectOf(f)
 	if m.Declared == ship.Contract && strings.TrimSpace(m.Reason) != "" {
-		return ""
+		return Cannot{}
 	}
 	t := Takes(m, dialect)
 	switch {
 	case len(t.Taken) > 0 && len(t.Else) > 0:
 		return mixed(m, t)
 	case !t.Alone():
-		return fmt.Sprintf("whether %s can do without it cannot be told", called(f.Request.Release))
+		return Cannot{
+			Why: fmt.Sprintf("whether %s can do without it cannot be told", called(f.Request.Release)),
+			Do:  "make it compatible (expand now, contract later: it waits where it declares -- shiplock: phase=contract reason=\"…\")",
+		}
 	}
 	for _, part := range requiredOf(f, t) {
 		if !relaxed(part, todo, dialect) {
-			return fmt.Sprintf("%s is NOT NULL without a default: as long as it waits, %s, which no longer writes it, could insert nothing; first let it be NULL or give it a default, in a migration of its own",
-				part, called(f.Request.Release))
+			return Cannot{
+				Why: fmt.Sprintf("%s is NOT NULL without a default: as long as it waits, %s, which no longer writes it, could insert nothing", part, called(f.Request.Release)),
+				Do:  "let it be NULL or give it a default first, in a migration of its own (the contract waits then)",
+			}
 		}
 	}
-	return ""
+	return Cannot{}
 }
 
 // mixed says how a file is split that takes something away and does more.
-func mixed(m ship.Migration, t sqltext.Takings) string {
-	rest := firstLine(t.Else[0].SQL)
-	return fmt.Sprintf("it is one unit that does both: line %d takes away %s (contract), line %d does something else (%s); make two migrations of it, and let what takes away be the last",
-		t.Taken[0].Line, t.Taken[0], t.Else[0].Line, rest)
+func mixed(m ship.Migration, t sqltext.Takings) Cannot {
+	return Cannot{
+		Why: fmt.Sprintf("it is one unit that does both: line %d takes away %s (contract), line %d does something else (%s)", t.Taken[0].Line, t.Taken[0], t.Else[0].Line, firstLine(t.Else[0].SQL)),
+		Do:  fmt.Sprintf("make two migrations of %s, and let what takes away be the last (it waits then)", m.ID),
+	}
 }
 
 func firstLine(sql string) string {

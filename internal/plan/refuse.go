@@ -144,8 +144,9 @@ func route(f Facts, p Phases) (string, *ship.Refusal) {
 	if len(bad[0].Findings) > 0 {
 		why += ": " + bad[0].Findings[0]
 	}
-	if cannot := p.Cannot[bad[0].ID]; cannot != "" {
-		why = strings.TrimSuffix(why, ".") + "; and it cannot wait: " + cannot
+	do := "make it compatible (expand now, contract later)"
+	if cannot, known := p.Cannot[bad[0].ID]; known {
+		why, do = strings.TrimSuffix(why, ".")+"; and it cannot wait: "+cannot.Why, cannot.Do
 	}
 	env := f.Request.Environment.ID.Name
 	switch {
@@ -157,7 +158,7 @@ func route(f Facts, p Phases) (string, *ship.Refusal) {
 	case accepted == "":
 		return "", &ship.Refusal{
 			Kind: ship.Refused, Reason: fmt.Sprintf("%s cannot live with %s", who, why),
-			Hint: fmt.Sprintf("make it compatible (expand now, contract later: it waits where it declares -- shiplock: phase=contract reason=\"…\"), or accept an interruption: shiplock deploy %s --accept hold|maintenance", env),
+			Hint: fmt.Sprintf("%s, or accept an interruption: shiplock deploy %s --accept hold|maintenance", do, env),
 		}
 	case accepted == "hold" && !f.Can.Hold, accepted == "maintenance" && !f.Can.Maintenance:
 		return "", &ship.Refusal{Kind: ship.Refused, Reason: fmt.Sprintf("platform %s cannot do %s", f.Request.Environment.Platform.Kind, accepted), Hint: "shiplock plan " + env}
