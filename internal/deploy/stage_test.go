@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
+	"github.com/shiplock/shiplock/internal/database/postgres"
 	"github.com/shiplock/shiplock/internal/database/sqlite"
 	"github.com/shiplock/shiplock/internal/deploy"
 	"github.com/shiplock/shiplock/internal/gate"
@@ -161,7 +162,7 @@ func (s *stage) exec(query string) {
 
 func (s *stage) open() database.Database {
 	s.t.Helper()
-	db, err := sqlite.New(database.Config{URL: ship.NewSecret(string(s.env.Database.URL))}, plugin.Deps{})
+	db, err := kinds{s}.Database(s.env.Database.Kind, database.Config{URL: ship.NewSecret(string(s.env.Database.URL))})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -232,7 +233,10 @@ type kinds struct{ s *stage }
 
 func (k kinds) Platform(ship.Plugin) (platform.Platform, error) { return k.s.platform, nil }
 
-func (k kinds) Database(_ string, c database.Config) (database.Database, error) {
+func (k kinds) Database(kind string, c database.Config) (database.Database, error) {
+	if kind == "postgres" {
+		return postgres.New(c, plugin.Deps{})
+	}
 	return sqlite.New(c, plugin.Deps{})
 }
 
