@@ -3,6 +3,7 @@ package e2e
 import (
 	"database/sql"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,42 +23,42 @@ type trashed struct {
 }
 
 // trash runs undrop and returns what it prints.
-func (s *goShop) trash(args ...string) []trashed {
-	s.w.t.Helper()
-	out := s.ok(append([]string{"migrate", "undrop", "production", "-o", "json"}, args...)...)
+func (p *project) trash(args ...string) []trashed {
+	p.w.t.Helper()
+	out := p.ok(append([]string{"migrate", "undrop", "production", "-o", "json"}, args...)...)
 	var all []trashed
 	if err := json.NewDecoder(strings.NewReader(out)).Decode(&all); err != nil {
-		s.w.t.Fatalf("%v: %s", err, out)
+		p.w.t.Fatalf("%v: %s", err, out)
 	}
 	return all
 }
 
 // cli runs a command in the project.
-func (s *goShop) cli(args ...string) (string, int) {
-	s.w.t.Helper()
-	return s.w.run(append(args, "--data", s.w.data, "-f", filepath.Join(s.dir, "shiplock.yaml"))...)
+func (p *project) cli(args ...string) (string, int) {
+	p.w.t.Helper()
+	return p.w.run(append(args, "--data", p.w.data, "-f", filepath.Join(p.dir, "shiplock.yaml"))...)
 }
 
 // drift asks how the database differs from its migrations.
-func (s *goShop) drift(want int, says ...string) {
-	s.w.t.Helper()
-	out, code := s.cli("schema", "diff", "production")
+func (p *project) drift(want int, says ...string) {
+	p.w.t.Helper()
+	out, code := p.cli("schema", "diff", "production")
 	if code != want {
-		s.w.t.Errorf("schema diff ended with %d, want %d: %s", code, want, out)
+		p.w.t.Errorf("schema diff ended with %d, want %d: %s", code, want, out)
 	}
 	for _, words := range says {
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), words) {
-			s.w.t.Errorf("schema diff does not say %q: %s", words, out)
+			p.w.t.Errorf("schema diff does not say %q: %s", words, out)
 		}
 	}
 }
 
 // ok runs a command in the project that has to do what it is asked.
-func (s *goShop) ok(args ...string) string {
-	s.w.t.Helper()
-	out, code := s.cli(args...)
+func (p *project) ok(args ...string) string {
+	p.w.t.Helper()
+	out, code := p.cli(args...)
 	if code != 0 {
-		s.w.t.Fatalf("shiplock %s ended with %d: %s", strings.Join(args, " "), code, out)
+		p.w.t.Fatalf("shiplock %s ended with %d: %s", strings.Join(args, " "), code, out)
 	}
 	return out
 }
@@ -123,4 +124,83 @@ func TestGoDriftOfTheSchemaIsNamed(t *testing.T) {
 	if left, err := filepath.Glob(s.database + ".rehearsal-*"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+func TestDjangoADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) {
+	t.Parallel()
+	p, url := djangoShop(t, "1s")
+	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	p.drift(0)
+	const texts = "SELECT id || ' ' || description FROM catalog_product ORDER BY id"
+	before := rows(t, url, texts)
+
+	p.next("destructive")
+	p.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 2)
+	if out, code := p.cli("rollback", "production", "--yes"); code != 3 {
+		t.Errorf("going back to a release that needs the column ended with %d: %s", code, out)
+	}
+	back := p.trash("catalog_product.description", "--yes")
+	if len(back) != 1 || back[0].Status != "back" || len(back[0].Notes) > 0 {
+		t.Errorf("undrop says %+v", back)
+	}
+	if after := rows(t, url, texts); !slices.Equal(before, after) {
+		t.Errorf("the values are %v, were %v", after, before)
+	}
+	p.drift(5, "extra column public.catalog_product.description", "brought back after catalog.0003_drop_description")
+	p.do("rollback", "production", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
+	p.drift(0)
+}
+
+// text is that of a file of the folder.
+func (p *project) text(name string) string {
+	p.w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	return string(text)
+}
+
+const dropSubtitle = `"""Drop the subtitle."""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.drop_column("product", "subtitle")
+
+
+def downgrade():
+    op.add_column("product", sa.Column("subtitle", sa.String(200)))
+`
+
+func TestFlaskADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) {
+	t.Parallel()
+	s := newFlaskShop(t)
+	s.next("additive")
+	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	s.drift(0)
+	rows(t, s.database, "UPDATE product SET subtitle = 'subtitle ' || id RETURNING subtitle")
+
+	made := s.text("migrations/versions/0003_subtitle.py")
+	s.next()
+	s.write("migrations/versions/0003_subtitle.py", made, 0o644)
+	s.write("migrations/versions/0004_drop_subtitle.py", dropSubtitle, 0o644)
+	s.write("VERSION", "2\n", 0o644)
+	s.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 2)
+	s.subtitle(false)
+	back := s.trash("0004", "--yes")
+	if len(back) != 1 || back[0].Status != "back" || len(back[0].Notes) > 0 {
+		t.Errorf("undrop says %+v", back)
+	}
+	if got := rows(t, s.database, "SELECT id::text FROM product WHERE subtitle IS DISTINCT FROM 'subtitle ' || id"); len(got) > 0 {
+		t.Errorf("products %v have lost their subtitles", got)
+	}
+	s.do("rollback", "production", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
+	s.drift(0)
 }
