@@ -76,7 +76,7 @@ func (w *work) abortUnopened(ctx context.Context, failure error) (ship.Result, b
 		Run: w.run.ID, Environment: w.env(), Status: ship.Aborted, Kind: ship.Interrupted, Step: w.failedStep(), Candidate: w.run.Request.Release.Number,
 		Reason: fmt.Sprintf("aborted by %s although it cannot be opened: %s", sig.By, failure), Schema: w.schema(false),
 	}
-	if w.begun(plan.Migrate) && !w.done(plan.Migrate) {
+	if w.begun(plan.Migrate) && !w.done(plan.Migrate) || w.begun(plan.Contract) && !w.done(plan.Contract) {
 		r.Schema, r.Next = ship.SchemaUnknown, "shiplock migrate status "+w.env().Name
 		r.Notes = append(r.Notes, "the target database was not opened: what the migration left of the schema was not looked at")
 	}

@@ -90,6 +90,9 @@ func (w *work) pending(ctx context.Context) ([]ship.Migration, error) {
 	if p.Refused != nil {
 		return nil, &ship.Error{Kind: p.Refused.Kind, Hint: p.Refused.Hint, Err: errors.New(p.Refused.Reason)}
 	}
+	for _, x := range p.Waiting {
+		w.e.Log.InfoContext(ctx, "a contract waits for a run of its own", "migration", x.Migration.ID)
+	}
 	return p.Migrations, nil
 }
 
@@ -99,7 +102,6 @@ func (w *work) fitFacts(ctx context.Context) (plan.Facts, error) {
 	if f.Ledger, err = w.db.Ledger(ctx); err != nil {
 		return f, err
 	}
-	f.Shared = len(f.Ledger) > 0 // other releases may live on it, which cannot be seen from here
 	if f.Listing, err = w.list(ctx, nil); err != nil {
 		return f, err
 	}

@@ -24,11 +24,12 @@ type Phases struct {
 // Cannot says why a contract cannot wait, as a clause, and what to do about it.
 type Cannot struct{ Why, Do string }
 
-// phases cuts the pending migrations. Where nothing else lives on the schema,
-// and where a person accepts an interruption, nothing has to wait.
+// phases cuts the pending migrations. In an empty database nothing lives that
+// would have to be waited for; in any other something may that cannot be seen
+// from here. Where a person accepts an interruption nothing has to wait.
 func phases(f Facts, todo []ship.Migration) Phases {
 	p := Phases{Cannot: map[string]Cannot{}}
-	if f.From == nil && !f.Shared || f.Request.Options.Accept != "" {
+	if f.From == nil && len(todo) == len(f.Listing.Migrations) || f.Request.Options.Accept != "" {
 		p.Now = todo
 		return p
 	}
@@ -43,6 +44,9 @@ func phases(f Facts, todo []ship.Migration) Phases {
 			continue
 		}
 		p.Waits = append(p.Waits, m)
+	}
+	if f.From == nil && blocked(f, p) != nil {
+		return Phases{Now: todo} // nothing is seen to serve: a first migration that was cut off goes on
 	}
 	return p
 }

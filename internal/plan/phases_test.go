@@ -84,8 +84,17 @@ func withPhases(all map[string]func(*plan.Facts)) map[string]func(*plan.Facts) {
 			f.Listing.Migrations[1], f.Listing.Migrations[2] = f.Listing.Migrations[2], f.Listing.Migrations[1]
 			f.Listing.Migrations[2].ID, f.Listing.Migrations[1].ID = "3_vat", "2_relax"
 		},
-		"contract-accepted-now":   func(f *plan.Facts) { dropsPrice(f); f.Request.Options.Accept = "hold" },
-		"contract-not-in-a-start": func(f *plan.Facts) { dropsPrice(f); f.From, f.Shared = nil, true },
+		"contract-accepted-now": func(f *plan.Facts) { dropsPrice(f); f.Request.Options.Accept = "hold" },
+		"contract-in-an-empty-database": func(f *plan.Facts) {
+			dropsPrice(f)
+			f.From, f.Listing.Migrations[0].Applied = nil, false
+		},
+		"contract-in-a-first-migration-that-was-cut-off": func(f *plan.Facts) {
+			dropsPrice(f)
+			addsThird(f, "CREATE TABLE t (id int);", "2_vat")
+			f.From = nil
+		},
+		"contract-where-nothing-is-seen-to-serve": func(f *plan.Facts) { dropsPrice(f); f.From = nil },
 		"rollback-past-a-contract-that-waits": func(f *plan.Facts) {
 			dropsPrice(f)
 			f.Request.Verb = ship.VerbRollback

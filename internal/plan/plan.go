@@ -29,7 +29,6 @@ type Facts struct {
 	Counted      map[Loss]string // how much there is of what would be lost: "12 rows"
 
 	// For contracts.
-	Shared   bool             // something may live on the schema that cannot be seen from here
 	Required []database.Piece // columns that pending contracts take and without which no row can be written
 	Now      time.Time
 	History  []Served          // newest first
@@ -88,7 +87,7 @@ func Build(f Facts) ship.Plan {
 	if f.Request.Options.Down != "" {
 		return down(f, p)
 	}
-	if f.Request.Options.Contract {
+	if f.Request.Options.Contract && migratesOnly(f) {
 		return contract(f, p)
 	}
 	if f.Request.Options.Backfill != "" {
