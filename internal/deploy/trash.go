@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,11 +100,16 @@ func (m *migration) aside(ctx context.Context, mig ship.Migration) (migrate.Proj
 	if len(drops) == 0 || !ok {
 		return p, nil
 	}
+	if p.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.Timeout, fmt.Errorf("it took longer than %s", p.Timeout))
+		defer cancel()
+	}
 	for _, d := range drops {
 		for pages := 1; ; pages++ {
 			more, err := keeper.CopyAside(ctx, d)
 			if err != nil {
-				return p, fmt.Errorf("copy what %s drops aside: %w", mig.ID, err)
+				return p, notAside(ctx, mig, err)
 			}
 			if !more {
 				break
@@ -119,9 +125,18 @@ func (m *migration) aside(ctx context.Context, mig ship.Migration) (migrate.Proj
 		return p, nil
 	}
 	if err := m.lock.Do(ctx, ship.Work{Atomic: true, Aside: drops}); err != nil {
-		return p, fmt.Errorf("copy what %s drops aside: %w", mig.ID, err)
+		return p, notAside(ctx, mig, err)
 	}
 	return p, nil
+}
+
+// notAside says why nothing of the migration was begun.
+func notAside(ctx context.Context, mig ship.Migration, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ship.Errorf(ship.MigrationFailed, "raise migrations.timeout, or say in migrations.trash.off why nothing needs to be kept",
+			"copy what %s drops aside: %w; nothing was dropped", mig.ID, cause)
+	}
+	return fmt.Errorf("copy what %s drops aside: %w", mig.ID, err)
 }
 
 func dropName(d ship.Drop) string {

@@ -38,6 +38,8 @@ type trashed struct {
 	KeyTypes []string
 	Xid      int64 // rows changed by this transaction or a later one are copied again; 0 is all
 	Filled   bool  // rows written since have the default
+	Oid      uint32
+	Number   int16 // of the column
 }
 
 // A copyColumn is a column of a copy.
@@ -181,13 +183,29 @@ func settleTrash(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
 		case done:
 			err = settleOne(ctx, conn, t)
 		case slices.Contains(w.Forget, t.Migration):
-			err = forgetTrash(ctx, conn, t)
+			err = giveUp(ctx, conn, t)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// giveUp forgets the copy for a migration that is taken back. When what it was
+// made of is not there any more, something made it anew without its values: then
+// the copy is all there is of them.
+func giveUp(ctx context.Context, conn *pgx.Conn, t trashed) error {
+	var there bool
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c WHERE c.oid = $1 AND ($2::int2 = 0
+		OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = $2::int2 AND NOT a.attisdropped)))`, t.Oid, t.Number).Scan(&there); err != nil {
+		return fmt.Errorf("look for %s: %w", t.Name(), err)
+	}
+	if there {
+		return forgetTrash(ctx, conn, t)
+	}
+	t.Status = database.TrashDropped
+	return writeTrash(ctx, conn, t)
 }
 
 // settleOne forgets what was copied and is there all the same.
