@@ -91,6 +91,9 @@ func inspect(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	p, err := w.checkDrops(ctx, plan.Build(facts))
+	if err == nil {
+		p, err = w.obstacles(ctx, p)
+	}
 	if err != nil {
 		return "", nil, err
 	}

@@ -144,6 +144,11 @@ func (m *migration) up(ctx context.Context, mig ship.Migration, attach bool) err
 			return err
 		}
 	}
+	if !attach {
+		if err := m.satisfied(ctx, mig); err != nil {
+			return err
+		}
+	}
 	if !attach && !records(m.w.tool) {
 		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Record: []ship.Record{m.w.record(mig, ship.RecordStarted)}}); err != nil {
 			return err

@@ -45,6 +45,9 @@ func (e *Engine) Plan(ctx context.Context, req ship.Request, progress func(strin
 		return ship.Plan{}, w.mask.Error(err)
 	}
 	out, err := w.checkDrops(ctx, plan.Build(facts))
+	if err == nil {
+		out, err = w.obstacles(ctx, out)
+	}
 	if err != nil {
 		return ship.Plan{}, w.mask.Error(err)
 	}
