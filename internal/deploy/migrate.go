@@ -57,7 +57,8 @@ func (w *work) beginMigration(ctx context.Context) (*migration, func(), error) {
 		return nil, nil, err
 	}
 	m.lock, m.project = lock, project
-	return m, sync.OnceFunc(func() { closeProject(); release() }), nil
+	w.retrying = w.progress(ctx)
+	return m, sync.OnceFunc(func() { w.retrying = nil; closeProject(); release() }), nil
 }
 
 // doMigrate applies the pending migrations one by one. What an earlier attempt
@@ -68,8 +69,6 @@ func doMigrate(ctx context.Context, w *work) (string, any, error) {
 		return "", nil, err
 	}
 	defer end()
-	w.retrying = w.progress(ctx)
-	defer func() { w.retrying = nil }()
 	if _, held := w.left(0); held {
 		if err := w.closeBehind(ctx); err != nil {
 			return "", m.found, err

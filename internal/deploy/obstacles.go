@@ -133,7 +133,13 @@ func (w *work) nobodyInTheWay(ctx context.Context, all []ship.Migration) error {
 	if err != nil || len(open) == 0 {
 		return err
 	}
-	tables, snapshots, known := touched(all)
+	known, snapshots := true, false
+	var tables []string
+	for _, m := range all {
+		locks := rewrite.ReadLocks(m.SQL, sqltext.Dialect(w.run.Request.Environment.Database.Kind))
+		tables = append(tables, locks.Tables...)
+		known, snapshots = known && locks.Known, snapshots || locks.Snapshots
+	}
 	var who []string
 	var first database.Transaction
 	for _, t := range open {
@@ -151,33 +157,4 @@ func (w *work) nobodyInTheWay(ctx context.Context, all []ship.Migration) error {
 		hint += fmt.Sprintf(", or end it: SELECT pg_terminate_backend(%d)", first.PID)
 	}
 	return ship.Errorf(ship.Locked, hint, "migrations would wait for a transaction that has been open for long, and everybody else for them: %s", strings.Join(who[:min(3, len(who))], "; "))
-}
-
-// touched returns the tables that migrations lock against others, and whether
-// they wait for snapshots. Known is false when that cannot be told.
-func touched(all []ship.Migration) (tables []string, snapshots, known bool) {
-	for _, m := range all {
-		statements, err := sqltext.Split(m.SQL, sqltext.Postgres)
-		if err != nil || m.SQL == "" {
-			return nil, snapshots, false
-		}
-		for _, st := range statements {
-			t := st.Tree(sqltext.Postgres)
-			snapshots = snapshots || t.Concurrently
-			if t.On != "" {
-				tables = append(tables, lint.Plain(t.On))
-			}
-			for i := range t.Parts {
-				if to := t.Parts[i].Constraint.References + t.Parts[i].Def.References; to != "" {
-					tables = append(tables, lint.Plain(to))
-				}
-			}
-			if t.Object == "TABLE" || t.Verb == "TRUNCATE" || t.Verb == "LOCK" {
-				for _, name := range t.Names {
-					tables = append(tables, lint.Plain(name))
-				}
-			}
-		}
-	}
-	return tables, snapshots, true
 }

@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/shiplock/shiplock/internal/testneed"
+)
+
+func TestAMigrationThatRowsAreInTheWayOfIsNotBegunAndTheRowsAreNamed(t *testing.T) {
+	t.Parallel()
+	database := testneed.Postgres(t)
+	c := newContainer(t, "postgres", database, twoSteps)
+	if out, code := c.start("--migrate-only").ended(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	rows(t, database, "INSERT INTO shops (id, name) VALUES (1, 'a'), (2, NULL), (3, NULL) RETURNING id::text")
+	c.write("migrations/00003_name.sql", "-- shiplock: phase=expand reason=\"every release fills it\"\n-- +goose Up\nALTER TABLE shops ALTER COLUMN name SET NOT NULL;\n-- +goose Down\nALTER TABLE shops ALTER COLUMN name DROP NOT NULL;\n")
+	out, code := c.start("--migrate-only").ended()
+	if code != 10 || !strings.Contains(out, "00003_name cannot succeed: 2 rows of shops have name NULL (00003_name, line 3)") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	steps(t, database) // as before, and nothing is recorded as begun
+
+	rows(t, database, "UPDATE shops SET name = 'b' WHERE name IS NULL RETURNING id::text")
+	if out, code := c.start("--migrate-only").ended(); code != 0 {
+		t.Errorf("when they were mended: exit code %d: %s", code, out)
+	}
+}
+
+func TestAMigrationThatDoesNotGetItsLockIsTriedAgainWhileOthersGoOn(t *testing.T) {
+	t.Parallel()
+	database := testneed.Postgres(t)
+	c := newContainer(t, "postgres", database, twoSteps)
+	if out, code := c.start("--migrate-only").ended(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	report, err := pgx.Connect(t.Context(), database+"&application_name=nightly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close(t.Context())
+	if _, err := report.Exec(t.Context(), "BEGIN; SELECT * FROM shops"); err != nil {
+		t.Fatal(err)
+	}
+	c.write("migrations/00003_town.sql", "-- +goose Up\nALTER TABLE shops ADD COLUMN town text;\n-- +goose Down\nALTER TABLE shops DROP COLUMN town;\n")
+	st := c.start("--migrate-only")
+	st.until("it is tried again", func() bool { return strings.Contains(st.out.String(), "try 3 is in") })
+	if !strings.Contains(st.out.String(), "nightly") {
+		t.Errorf("it does not say who has the lock: %s", st.out.String())
+	}
+	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := st.ended(); code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
