@@ -108,6 +108,44 @@ func TestGoADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) 
 	}
 }
 
+func TestGoAReleaseMayServeAgainWhenAllThatAMigrationDroppedIsBroughtBack(t *testing.T) {
+	t.Parallel()
+	s := newGoShop(t, newWorld(t), "1s")
+	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	s.next("destructive")
+	s.version("2", "prices=none")
+	s.write("migrations/00003_drop_price.sql", "-- +goose Up\nDROP TABLE orders;\nALTER TABLE products DROP COLUMN price;\n", 0o644)
+	s.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 2)
+	for _, what := range []string{"orders", "products.price"} {
+		if out, code := s.cli("rollback", "production", "--yes"); code != 3 {
+			t.Errorf("without %s going back ended with %d: %s", what, code, out)
+		}
+		if back := s.trash(what, "--yes"); len(back) != 1 || back[0].Name != what {
+			t.Errorf("undrop %s says %+v", what, back)
+		}
+	}
+	s.do("rollback", "production", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
+	s.drift(0)
+}
+
+func TestGoWhatWasKeptLongEnoughIsDeletedByTheNextDeployment(t *testing.T) {
+	t.Parallel()
+	s := newGoShop(t, newWorld(t), "1s")
+	s.write("shiplock.yaml", strings.Replace(s.text("shiplock.yaml"), "tool: sqlfiles", "tool: sqlfiles, trash: {keep: 1s}", 1), 0o644)
+	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	s.next("destructive")
+	s.version("2", "prices=none")
+	s.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 2)
+	s.version("3", "prices=none")
+	s.do("deploy", "production").expect(t, 0, "", ship.SchemaUnchanged, 3)
+	if all := s.trash(); len(all) != 1 || all[0].Status != "purged" {
+		t.Errorf("the trash holds %+v", all)
+	}
+	if left := s.rows(`SELECT name FROM sqlite_schema WHERE name LIKE '\_shiplock\_trash\_%' ESCAPE '\'`); len(left) > 0 {
+		t.Errorf("%v is left of it", left)
+	}
+}
+
 func TestGoDriftOfTheSchemaIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newGoShop(t, newWorld(t), "1s")

@@ -42,7 +42,7 @@ func (s *session) schemaDiff() *cobra.Command {
 func printDrift(w io.Writer, d wire.Drift) {
 	for _, x := range d.Differences {
 		fmt.Fprintf(w, "%-8s %s %s\n", x.State, x.Kind, mask.Terminal(x.Name))
-		for _, line := range []struct{ what, text string }{{"should be", x.Expected}, {"is", x.Found}, {"because it was", x.Why}} {
+		for _, line := range []struct{ what, text string }{{"should be", x.Expected}, {"is", x.Found}, {"why", x.Why}} {
 			if line.text != "" {
 				fmt.Fprintf(w, "         %s: %s\n", line.what, mask.Terminal(strings.Join(strings.Fields(line.text), " ")))
 			}

@@ -74,10 +74,22 @@ func (w *work) drift(ctx context.Context) (out Drift, err error) {
 	if err != nil {
 		return out, err
 	}
-	for _, d := range database.Diff(drifts(should), drifts(is)) {
+	all := database.Diff(drifts(should), drifts(is))
+	for _, d := range all {
+		if partOfWhole(all, d) {
+			continue
+		}
 		out.Differences = append(out.Differences, Drifted{Difference: d, Why: why(d)})
 	}
 	return out, nil
+}
+
+// partOfWhole tells whether a difference goes without saying, since the table it
+// belongs to is missing or extra.
+func partOfWhole(all []database.Difference, d database.Difference) bool {
+	return d.Kind != "table" && slices.ContainsFunc(all, func(t database.Difference) bool {
+		return t.Kind == "table" && (t.Before == "" && d.Before == "" || t.After == "" && d.After == "") && strings.HasPrefix(d.Name, t.Name+".")
+	})
 }
 
 // drifts leaves out what migrations do not decide: rights, which are granted

@@ -19,16 +19,8 @@ import (
 // drops lists what a migration drops and is to be copied aside first.
 func (w *work) drops(ctx context.Context, mig ship.Migration) []ship.Drop {
 	env := w.run.Request.Environment
-	if env.Migrate == nil || env.Migrate.Trash.Off != "" || env.Migrate.Trash.Keep <= 0 {
-		return nil
-	}
-	dialect := sqltext.Dialect(env.Database.Kind)
-	statements, err := sqltext.Split(mig.SQL, dialect)
-	if err != nil {
-		return nil // what cannot be read cannot be told; lint has said so
-	}
-	found := sqltext.Drops(statements, dialect)
-	if len(found) == 0 {
+	statements, found := w.dropsOf(mig)
+	if len(found) == 0 || env.Migrate.Trash.Off != "" || env.Migrate.Trash.Keep <= 0 {
 		return nil
 	}
 	only, besides := w.onlyDrops(ctx, mig, statements)
@@ -40,6 +32,16 @@ func (w *work) drops(ctx context.Context, mig ship.Migration) []ship.Drop {
 		}
 	}
 	return out
+}
+
+// dropsOf reads what a migration drops. What cannot be read cannot be told;
+// lint has said so.
+func (w *work) dropsOf(mig ship.Migration) ([]sqltext.Statement, []sqltext.Drop) {
+	statements, err := sqltext.Split(mig.SQL, w.dialect())
+	if err != nil || w.run.Request.Environment.Migrate == nil {
+		return nil, nil
+	}
+	return statements, sqltext.Drops(statements, w.dialect())
 }
 
 // onlyDrops tells whether older releases can live with a migration but for its
@@ -57,9 +59,8 @@ func (w *work) onlyDrops(ctx context.Context, mig ship.Migration, statements []s
 		}
 		return true, nil
 	}
-	dialect := sqltext.Dialect(w.run.Request.Environment.Database.Kind)
 	for _, s := range statements {
-		t := s.Tree(dialect)
+		t := s.Tree(w.dialect())
 		switch {
 		case t.Verb == "DROP" && t.Object == "TABLE" && !t.Cascade, t.Verb == "COMMIT", t.Verb == "BEGIN":
 		case t.Verb == "DROP" && t.Object == "INDEX":
@@ -167,7 +168,10 @@ func (w *work) checkDrops(ctx context.Context, p ship.Plan) (ship.Plan, error) {
 				mig.ID, dropName(d), d.Until.Format(time.DateOnly), w.env().Name)
 			p.Notes = append(p.Notes, note)
 		}
-		if off := w.run.Request.Environment.Migrate.Trash.Off; off != "" && !mig.Exact {
+		if off := w.run.Request.Environment.Migrate.Trash.Off; off != "" {
+			if _, found := w.dropsOf(mig); len(found) == 0 {
+				continue
+			}
 			p.Notes = append(p.Notes, "what "+mig.ID+" drops is not kept: "+off)
 		}
 	}
@@ -295,12 +299,19 @@ func (w *work) undrop(ctx context.Context, db database.Trasher, keeper database.
 // choose finds what is asked for, tables before columns.
 func choose(all []database.Trashed, what, env string) ([]database.Trashed, error) {
 	var chosen []database.Trashed
+	var gone error
 	for _, t := range slices.Backward(all) { // of two of a name the later
 		named := fmt.Sprint(t.ID) == what || t.Migration == what || strings.EqualFold(t.Name(), what) || strings.EqualFold(strings.TrimPrefix(t.Name(), "public."), what)
 		twice := slices.ContainsFunc(chosen, func(c database.Trashed) bool { return c.Name() == t.Name() })
-		if named && !twice && t.CanReturn() == nil {
+		switch err := t.CanReturn(); {
+		case named && !twice && err == nil:
 			chosen = append(chosen, t)
+		case named && gone == nil:
+			gone = err
 		}
+	}
+	if len(chosen) == 0 && gone != nil {
+		return nil, gone
 	}
 	if len(chosen) == 0 {
 		return nil, ship.Errorf(ship.NotFound, "shiplock migrate undrop "+env, "there is no %s in the trash that could be brought back", what)
