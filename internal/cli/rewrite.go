@@ -35,6 +35,7 @@ type rewriteRequest struct {
 	write           bool
 
 	tool migrate.Tool
+	tree fs.FS // that the folder is in
 }
 
 func (s *session) migrateRewrite() *cobra.Command {
@@ -127,7 +128,11 @@ func (q *rewriteRequest) open(args []string) error {
 	}
 	var first error
 	for _, dir := range folders {
-		config, err := json.Marshal(map[string]string{"dir": ".", "convention": q.convention})
+		full, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		config, err := json.Marshal(map[string]string{"dir": filepath.Base(full), "convention": q.convention})
 		if err != nil {
 			return err
 		}
@@ -135,8 +140,8 @@ func (q *rewriteRequest) open(args []string) error {
 		if err != nil {
 			return err
 		}
-		q.dir = dir
-		if _, err = q.tool.(migrate.Writer).Write(os.DirFS(dir), nil, time.Now()); err == nil {
+		q.dir, q.tree = dir, os.DirFS(filepath.Dir(full))
+		if _, err = q.tool.(migrate.Writer).Write(q.tree, nil, time.Now()); err == nil {
 			return nil
 		}
 		if first == nil && !errors.Is(err, fs.ErrNotExist) {
@@ -152,12 +157,12 @@ func (q rewriteRequest) known(file string, args []string) (lint.Options, error) 
 	if err != nil {
 		return o, err
 	}
-	all, err := q.tool.Files(os.DirFS(q.dir))
+	all, err := q.tool.Files(q.tree)
 	if err != nil {
 		return o, err
 	}
 	for _, m := range all {
-		at := filepath.Join(q.dir, filepath.FromSlash(m.File))
+		at := filepath.Join(q.dir, path.Base(m.File))
 		if file != "-" && same(at, file) {
 			break
 		}
@@ -208,6 +213,7 @@ func (s *session) rewriteFile(arg string, args []string, q rewriteRequest) (rewr
 
 var (
 	numberBefore = regexp.MustCompile(`^[VU]?[0-9][0-9._]*_+`)
+	firstNumber  = regexp.MustCompile(`[0-9]+`)
 	notName      = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
@@ -238,7 +244,7 @@ func (q rewriteRequest) render(p rewrite.Plan, backfills string) ([]rewrittenFil
 	}
 	before, number := 0, ""
 	for i := range drafts {
-		files, err := q.tool.(migrate.Writer).Write(os.DirFS(q.dir), drafts[:i+1], time.Now())
+		files, err := q.tool.(migrate.Writer).Write(q.tree, drafts[:i+1], time.Now())
 		if err != nil {
 			return nil, err
 		}
@@ -246,8 +252,8 @@ func (q rewriteRequest) render(p rewrite.Plan, backfills string) ([]rewrittenFil
 			fill(number)
 		}
 		for _, f := range files[before:] {
-			all = append(all, rewrittenFile{Path: filepath.Join(q.dir, filepath.FromSlash(f.Path)), Phase: p.Steps[i].Phase, Text: f.Text})
-			number = numberBefore.FindString(path.Base(f.Path))
+			all = append(all, rewrittenFile{Path: filepath.Join(q.dir, path.Base(f.Path)), Phase: p.Steps[i].Phase, Text: f.Text})
+			number = firstNumber.FindString(path.Base(f.Path)) + "_"
 		}
 		before = len(files)
 	}
@@ -290,7 +296,7 @@ func (q rewriteRequest) judge(out *rewritten, args []string) error {
 		case f.Class == lint.Gate:
 			out.Notes = append(out.Notes, fmt.Sprintf("%s is for the contract phase: %s", strings.TrimSpace(f.Statement), f.Message))
 		default:
-			out.Refused = append(out.Refused, rewrite.Refusal{Line: f.Line, Statement: strings.TrimSpace(f.Statement), Reason: f.Message, ByHand: byHand(f)})
+			out.Refused = append(out.Refused, rewrite.Refusal{Statement: strings.TrimSpace(f.Statement), Reason: f.Message, ByHand: byHand(f)})
 		}
 	}
 	return nil
@@ -348,7 +354,11 @@ func printRewritten(w io.Writer, out rewritten, write bool) {
 		}
 	}
 	for _, r := range out.Refused {
-		fmt.Fprintf(w, " ✗ line %d: %s\n   not rewritten: %s\n   by hand: %s\n", r.Line, mask.Terminal(r.Statement), mask.Terminal(r.Reason),
+		where := ""
+		if r.Line > 0 {
+			where = fmt.Sprintf("line %d: ", r.Line)
+		}
+		fmt.Fprintf(w, " ✗ %s%s\n   not rewritten: %s\n   by hand: %s\n", where, mask.Terminal(r.Statement), mask.Terminal(r.Reason),
 			strings.ReplaceAll(mask.Terminal(r.ByHand), "\n", "\n            "))
 	}
 	for _, n := range out.Notes {

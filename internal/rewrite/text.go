@@ -21,7 +21,7 @@ type Request struct {
 
 // A Refusal is a statement that has no safe way here.
 type Refusal struct {
-	Line      int    `json:"line"`
+	Line      int    `json:"line,omitempty"`
 	Statement string `json:"statement"`
 	Reason    string `json:"reason"`
 	ByHand    string `json:"by_hand"`
@@ -186,19 +186,19 @@ func (w *walk) addConstraint(t *sqltext.Tree, p *sqltext.Part, table string) {
 	}
 	k.Text = constraintText(t.SQL[p.Start:p.End])
 	switch {
-	case k.NotValid || k.Unchecked || k.Index != "" || k.Text == "":
-		w.keep(t, p)
-	case k.Kind == "CHECK", k.Kind == "FOREIGN KEY":
-		w.take(w.NotValid(table, k), nil)
-	case k.Kind == "UNIQUE", k.Kind == "PRIMARY KEY":
-		w.take(w.Unique(table, k))
-	case k.Kind == "NOT NULL" && len(k.Columns) == 1:
+	case k.Kind == "NOT NULL" && len(k.Columns) == 1 && !k.NotValid:
 		w.notNull(t, &sqltext.Part{Action: sqltext.Action{Name: k.Columns[0]}, Start: p.Start, End: p.End}, table)
 	case k.Kind == "EXCLUDE":
 		w.refuse(Refusal{
 			Reason: "PostgreSQL has no way to add an EXCLUDE constraint beside the traffic",
 			ByHand: "make a new table with it and copy the rows, or deploy it with --accept maintenance",
 		})
+	case k.NotValid || k.Unchecked || k.Index != "" || k.Text == "":
+		w.keep(t, p)
+	case k.Kind == "CHECK", k.Kind == "FOREIGN KEY":
+		w.take(w.NotValid(table, k), nil)
+	case k.Kind == "UNIQUE", k.Kind == "PRIMARY KEY":
+		w.take(w.Unique(table, k))
 	default:
 		w.keep(t, p)
 	}
