@@ -71,6 +71,13 @@ func TestGoExpandThenContractWhenItsConditionsAreMet(t *testing.T) {
 		}
 	}
 	s.answers("/products", header.Get("X-Shop-Version"))
+
+	// Unless what it needs is brought back.
+	if back := s.trash("orders.note", "--yes"); len(back) != 1 || back[0].Returned == 0 {
+		t.Errorf("undrop says %+v", back)
+	}
+	s.has("orders", "note", true)
+	s.do("rollback", "production", "v1", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
 	snapshot := tr.stop()
 	s.taken(snapshot.Posts)
 }
