@@ -98,3 +98,34 @@ func TestAnUndropThatIsCutOffGoesOnWhereItWas(t *testing.T) {
 		t.Error("the values are not what they were")
 	}
 }
+
+func TestSequencesAndIdentitiesGoOnCountingWhereTheyWere(t *testing.T) {
+	for _, column := range []string{"no", "nr", ""} {
+		t.Run("column "+column, func(t *testing.T) {
+			u, role := owned(t)
+			run, db := app(t, u), open(t, u)
+			exec(t, run, "%s", `CREATE TABLE ticket (id int PRIMARY KEY, no smallserial, nr bigint GENERATED ALWAYS AS IDENTITY (START 100 INCREMENT 10), seat text);
+				REVOKE ALL ON SEQUENCE ticket_no_seq FROM `+role+`; GRANT USAGE ON SEQUENCE ticket_no_seq TO `+role+` WITH GRANT OPTION;
+				INSERT INTO ticket (id, seat) SELECT n, 'seat ' || n FROM generate_series(1, 3) n`)
+			before := objects(t, db)
+			rows := scalar(t, run, "SELECT string_agg(concat(id, ' ', no, ' ', nr, ' ', seat), ',' ORDER BY id) FROM ticket")
+			statement := "DROP TABLE ticket"
+			if column != "" {
+				statement = "ALTER TABLE ticket DROP COLUMN " + column
+			}
+			l := lock(t, db, first)
+			dropped(t, l, drop("ticket", column), statement)
+			back, err := undrop(t, db, l, nil)
+			if err != nil || len(back.Notes) > 0 {
+				t.Fatalf("undrop: %v, %q", err, back.Notes)
+			}
+			same(t, before, objects(t, db))
+			if got := scalar(t, run, "SELECT string_agg(concat(id, ' ', no, ' ', nr, ' ', seat), ',' ORDER BY id) FROM ticket"); got != rows {
+				t.Errorf("the rows are %s, were %s", got, rows)
+			}
+			if got := scalar(t, run, "INSERT INTO ticket (id) VALUES (4) RETURNING no || ' ' || nr"); got != "4 130" {
+				t.Errorf("the next numbers are %s, want 4 130", got)
+			}
+		})
+	}
+}
