@@ -3,6 +3,7 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -50,6 +51,44 @@ func TestAMigrationThatDoesNotGetItsLockIsTriedAgainWhileOthersGoOn(t *testing.T
 	st.until("it is tried again", func() bool { return strings.Contains(st.out.String(), "try 3 is in") })
 	if !strings.Contains(st.out.String(), "nightly") {
 		t.Errorf("it does not say who has the lock: %s", st.out.String())
+	}
+	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := st.ended(); code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
+func TestAMigrationIsNotBegunBehindATransactionThatHasBeenOpenForLong(t *testing.T) {
+	t.Parallel()
+	database := testneed.Postgres(t)
+	c := newContainer(t, "postgres", database, twoSteps)
+	if out, code := c.start("--migrate-only").ended(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	report, err := pgx.Connect(t.Context(), database+"&application_name=nightly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close(t.Context())
+	if _, err := report.Exec(t.Context(), "BEGIN; SELECT * FROM shops"); err != nil {
+		t.Fatal(err)
+	}
+	c.write("migrations/00003_other.sql", "-- +goose Up\nCREATE TABLE other (id int);\n-- +goose Down\nDROP TABLE other;\n")
+	c.write("migrations/00004_town.sql", "-- +goose Up\nALTER TABLE shops ADD COLUMN town text;\n-- +goose Down\nALTER TABLE shops DROP COLUMN town;\n")
+	old := "SELECT 'old' FROM pg_stat_activity WHERE application_name = 'nightly' AND xact_start < clock_timestamp() - interval '61 seconds'"
+	for deadline := time.Now().Add(3 * time.Minute); len(rows(t, database, old)) == 0; <-time.After(time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatal("the transaction does not grow old")
+		}
+	}
+	st := c.start("--migrate-only")
+	st.until("it says who is in the way", func() bool {
+		return strings.Contains(st.out.String(), "a transaction that has been open for long") && strings.Contains(st.out.String(), "(nightly, user postgres, idle in transaction), in a transaction for 1m")
+	})
+	if got := rows(t, database, "SELECT tablename::text FROM pg_tables WHERE tablename = 'other'"); len(got) > 0 {
+		t.Error("the migration before it was carried out")
 	}
 	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)

@@ -144,6 +144,9 @@ func (w *work) migratePending(ctx context.Context) error {
 		return w.overtaken(ctx, err)
 	}
 	defer end()
+	if err := w.nobodyInTheWay(ctx, pending); err != nil {
+		return err
+	}
 	// We are alone: what a replica that died has left is ended now.
 	w.fence.Epoch++
 	w.current.Params = []byte(`{}`)

@@ -48,7 +48,7 @@ func (c Context) Type(table, column, kind, using string) (Plan, *Refusal) {
 	}
 	r.expr = lint.Quote(column) + "::" + kind
 	if using != "" {
-		r.expr = using
+		r.expr = "(" + using + ")"
 	} else if !fits(c.Schema.Domain(r.was.Type), kind) {
 		return Plan{}, &Refusal{
 			Reason: fmt.Sprintf("not every %s fits into %s, so writes of the running release would fail", r.was.Type, kind),

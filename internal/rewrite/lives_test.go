@@ -88,8 +88,12 @@ func lives() []life {
 			old: []string{"INSERT INTO orders (id, qty) VALUES (%d, 3)", "INSERT INTO orders (id) VALUES (%d)", "UPDATE orders SET qty = qty + 1 WHERE id = 3", "SELECT qty FROM orders"},
 		},
 		{
-			name: "another type by an expression of other columns", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE integer USING coalesce(length(note), 0) + id", oneWay: true,
+			name: "another type by an expression of other columns", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE integer USING CASE WHEN note IS NULL OR id = 3 THEN 0 ELSE length(note) + id END", oneWay: true,
 			old: []string{"INSERT INTO orders (id, note) VALUES (%d, 'abc')", "UPDATE orders SET note = 'abcd' WHERE id = 3"},
+		},
+		{
+			name: "another type by a condition", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE boolean USING note IS NOT NULL OR id = 3", oneWay: true,
+			old: []string{"INSERT INTO orders (id, note) VALUES (%d, 'abc')", "UPDATE orders SET note = NULL WHERE id = 3"},
 		},
 		{
 			name: "a new column that is NOT NULL", base: shop, dangerous: "ALTER TABLE orders ADD COLUMN cents bigint NOT NULL", fill: map[string]string{"orders.cents": "total * 100"},
