@@ -239,6 +239,25 @@ func TestADeploymentWithoutTrafficIsReturnedFromUnprovenAndGuardedOn(t *testing.
 	})
 }
 
+func TestAPersonGoesBackWhileTheWatchGoesOn(t *testing.T) {
+	t.Parallel()
+	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 5%, min: 2s}")
+	y.first()
+	y.next()
+	if e := y.do("deploy", "production"); e.code != 0 || y.serving() != "v2" {
+		t.Fatalf("exit code %d: %s", e.code, e.text)
+	}
+	e := y.do("rollback", "production", "--yes")
+	if e.code != 0 || y.serving() != "v1" || !strings.Contains(e.text, "v2 is watched by ") {
+		t.Errorf("exit code %d, %s serves: %s", e.code, y.serving(), e.text)
+	}
+	out, _ := y.w.run("status", "--data", y.w.data, "-f", y.dir+"/shiplock.yaml", "-o", "json")
+	var all []wire.EnvironmentStatus
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Previous == nil || all[0].Previous.Number != 2 {
+		t.Errorf("the previous good release is not v2: %v, %s", err, out)
+	}
+}
+
 func TestAReleaseIsTakenBackWhileTheServerIsDead(t *testing.T) {
 	t.Parallel()
 	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 1%}")

@@ -60,16 +60,13 @@ func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.Envir
 	if err != nil {
 		return st, err
 	}
-	if err := s.history(ctx, &st, deployed); err != nil {
-		return st, err
-	}
 	p, err := s.Platform(env.Platform)
 	if err != nil {
 		return st, err
 	}
 	if st.Observed, err = p.Observe(ctx, env.ID); err != nil {
 		st.State, st.Note = "unreachable", err.Error()
-		return st, nil //nolint:nilerr // that it cannot be reached is the status
+		return st, s.history(ctx, &st, deployed) // that it cannot be reached is the status
 	}
 	if active, ok := st.Observed.Slots[st.Observed.Active]; ok && st.Observed.Active != "" {
 		st.Release, st.Since = &active.Release, active.Since
@@ -77,6 +74,9 @@ func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.Envir
 		if len(deployed) > 0 && deployed[0].Release == active.Release.Number && deployed[0].At.After(st.Since) {
 			st.Since = deployed[0].At
 		}
+	}
+	if err := s.history(ctx, &st, deployed); err != nil {
+		return st, err
 	}
 	st.State = state(st)
 	if w := st.Observed.Watch; w != nil && (w.Alert != "" || w.After != "" && !strings.Contains(st.Note, w.After)) {
@@ -97,8 +97,12 @@ func (s *server) history(ctx context.Context, st *wire.EnvironmentStatus, deploy
 			return err
 		}
 	}
+	serving := deployed[0].Release
+	if st.Release != nil {
+		serving = st.Release.Number // its run may not be over
+	}
 	for _, d := range deployed {
-		if d.Release != deployed[0].Release {
+		if d.Release != serving {
 			rel, err := s.Store.Release(ctx, st.ID.App, d.Release)
 			if err != nil {
 				return err

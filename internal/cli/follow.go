@@ -11,6 +11,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/client"
 	"github.com/shiplock/shiplock/internal/mask"
+	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/wire"
 )
@@ -76,6 +77,7 @@ type view struct {
 	result *ship.Result
 	stands *ship.Result // how the run stood when nobody had to wait any longer
 	begun  map[string]time.Time
+	said   time.Time // when a line about the watch was written last
 	live   *liveLine
 }
 
@@ -143,7 +145,7 @@ func (v *view) text(e ship.Event) {
 		v.begun[e.Step] = e.At
 		v.live.set(e.Step, text)
 	case ship.EventProgress:
-		if v.live == nil {
+		if v.live == nil && v.worthALine(e) {
 			v.line(e, text)
 		}
 		v.live.set(e.Step, text)
@@ -154,6 +156,21 @@ func (v *view) text(e ship.Event) {
 	case ship.EventDone, ship.EventFailed, ship.EventUndone, ship.EventNote, ship.EventHealthy:
 		v.line(e, text)
 	}
+}
+
+// quietly is the time between two lines about a watch where lines stay.
+const quietly = 15 * time.Second
+
+// worthALine leaves most of what a watch says every second out of a log.
+func (v *view) worthALine(e ship.Event) bool {
+	if e.Step != plan.Watch {
+		return true
+	}
+	if e.At.Sub(v.said) < quietly {
+		return false
+	}
+	v.said = e.At
+	return true
 }
 
 func (v *view) line(e ship.Event, text string) {
@@ -215,7 +232,10 @@ func (s *session) summary(w io.Writer, r ship.Result) {
 		word = "not proven yet"
 	}
 	kind := ship.EventFailed
-	if r.Status == ship.Passed || r.Status == ship.Running {
+	switch {
+	case r.Status == ship.Running && r.Health == ship.Unproven:
+		kind = ship.EventNote
+	case r.Status == ship.Passed || r.Status == ship.Running:
 		kind = ship.EventDone
 	}
 	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(strings.TrimPrefix(r.Reason, word+": ")), 3))

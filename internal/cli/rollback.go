@@ -20,7 +20,7 @@ func (s *session) rollbackCommand() *cobra.Command {
 	var reason, wait string
 	c := &cobra.Command{
 		Use: "rollback [environment [release]]", Short: "Go back to the previous good release, or to the named one", Args: cobra.MaximumNArgs(2),
-		Long:              "Go back to the previous good release, or to the named one, with the settings it ran with. The\nschema stays: what was applied since are changes the older release can live with; where one is\nnot, going back is refused before anything is changed.",
+		Long:              "Go back to the previous good release, or to the named one, with the settings it ran with. The\nschema stays: what was applied since are changes the older release can live with; where one is\nnot, going back is refused before anything is changed. A watch that goes on is ended first.",
 		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := s.waits(wait); err != nil {
@@ -37,6 +37,9 @@ func (s *session) rollbackCommand() *cobra.Command {
 				}
 			}
 			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
+				if done, err := s.endWatch(ctx, cl, env.ID, yes); done || err != nil {
+					return err
+				}
 				p, err := cl.Plan(ctx, in)
 				if err != nil {
 					return err

@@ -51,7 +51,7 @@ func (p *Project) yaml(tight bool) string {
 		line("secrets: {file: %s}", SecretsFile)
 	}
 	line("environments:")
-	line("  dev: {listen: 127.0.0.1:8081}")
+	line("  dev: {listen: 127.0.0.1:8081, watch: {for: 20s}} # nobody uses it: a short guard is enough")
 	return b.String()
 }
 
