@@ -116,3 +116,19 @@ func TestWhatStatementsTakeAway(t *testing.T) {
 		}
 	}
 }
+
+func FuzzUses(f *testing.F) {
+	for _, s := range []string{"SELECT p.* FROM products AS p, (SELECT 1) x", "INSERT INTO products AS", "COPY products (", ") * FROM products", "products.", ". products", "* products AS"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, sql string) {
+		for _, d := range []sqltext.Dialect{sqltext.Postgres, sqltext.SQLite} {
+			whole := sqltext.Uses(sql, d, sqltext.Taken{Kind: "table", Table: "products"})
+			if sqltext.Uses(sql, d, sqltext.Taken{Kind: "column", Table: "products", Column: "price"}) && !whole {
+				t.Errorf("%q uses a column of a table that it does not use", sql)
+			}
+			_, _ = sqltext.Takes(sql, d)
+			_ = sqltext.Touch(sql, "DROP TABLE products", d)
+		}
+	})
+}
