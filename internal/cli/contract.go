@@ -65,7 +65,7 @@ func (s *session) contract(ctx context.Context, cl *client.Client, in wire.NewRu
 		if p.Refused != nil && len(p.Waiting) == 0 && p.Refused.Kind != ship.NotFound {
 			return refused(p)
 		}
-		return s.print(p.Waiting, func(w io.Writer) { printWaiting(w, p) })
+		return s.print(append([]ship.Waiting{}, p.Waiting...), func(w io.Writer) { printWaiting(w, p) })
 	}
 	if p.Refused != nil {
 		for _, x := range p.Waiting {
