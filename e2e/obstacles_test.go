@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/testneed"
 )
 
@@ -96,4 +97,40 @@ func TestAMigrationIsNotBegunBehindATransactionThatHasBeenOpenForLong(t *testing
 	if out, code := st.ended(); code != 0 {
 		t.Errorf("exit code %d: %s", code, out)
 	}
+}
+
+func TestAToolThatDoesNotGetItsLockIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	s := newFlaskShop(t)
+	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
+	report, err := pgx.Connect(t.Context(), s.database+"&application_name=nightly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close(t.Context())
+	if _, err := report.Exec(t.Context(), "BEGIN; SELECT * FROM product"); err != nil {
+		t.Fatal(err)
+	}
+	s.next("additive")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 2)
+	}()
+	waiting := map[string]bool{}
+	for deadline := time.Now().Add(3 * time.Minute); len(waiting) < 2; <-time.After(50 * time.Millisecond) {
+		for _, pid := range rows(t, s.database, "SELECT pid::text FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'") {
+			waiting[pid] = true
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited: %v", waiting)
+		}
+	}
+	s.subtitle(false)
+	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	s.subtitle(true)
+	s.answers("/products/", "2")
 }

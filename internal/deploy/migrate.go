@@ -20,7 +20,8 @@ type migrateEvidence struct {
 	Reverted  []string `json:"reverted"`  // applied or half applied, and taken back
 	// Served is the slot that served before a restore, which may have to stop it.
 	Served ship.Slot `json:"served,omitempty"`
-	// Tries counts how often a person had a migration begun anew.
+	// Tries counts how often a migration was begun anew: by the word of a
+	// person, or because it did not get its lock.
 	Tries map[string]int `json:"tries,omitempty"`
 }
 
@@ -142,8 +143,6 @@ func (m *migration) up(ctx context.Context, mig ship.Migration, attach bool) err
 		if project, err = m.aside(ctx, mig); err != nil {
 			return err
 		}
-	}
-	if !attach {
 		if err := m.satisfied(ctx, mig); err != nil {
 			return err
 		}
@@ -153,7 +152,7 @@ func (m *migration) up(ctx context.Context, mig ship.Migration, attach bool) err
 			return err
 		}
 	}
-	if err := m.w.tool.Up(ctx, m.w.projectFor(project, mig, m.found.Tries[mig.ID]), mig); err != nil {
+	if err := m.tryUp(ctx, project, mig); err != nil {
 		if interrupted(ctx) && !timedOut(ctx) {
 			return err // we are being stopped; whoever resumes observes
 		}

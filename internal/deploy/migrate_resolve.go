@@ -48,11 +48,16 @@ func (m *migration) word(ctx context.Context, mig ship.Migration) (migrate.State
 		return "", err
 	}
 	m.w.event(ctx, ship.EventNote, fmt.Sprintf("%s is %s, says %s", mig.ID, sig.Data, sig.By), nil)
+	return migrate.State(sig.Data), m.anew(ctx, mig)
+}
+
+// anew notes that a migration is begun anew: its commands get other names.
+func (m *migration) anew(ctx context.Context, mig ship.Migration) error {
 	if m.found.Tries == nil {
 		m.found.Tries = map[string]int{}
 	}
 	m.found.Tries[mig.ID]++
-	return migrate.State(sig.Data), m.w.note(ctx, m.found)
+	return m.w.note(ctx, m.found)
 }
 
 // unknown pauses the run: the facts are given, and a person decides.
