@@ -129,3 +129,24 @@ func TestSequencesAndIdentitiesGoOnCountingWhereTheyWere(t *testing.T) {
 		})
 	}
 }
+
+func TestAColumnOfATableWithPartitionsComesBack(t *testing.T) {
+	u, _ := owned(t)
+	run, db := app(t, u), open(t, u)
+	exec(t, run, "%s", `CREATE TABLE visit (id int, day int NOT NULL, who bigint NOT NULL DEFAULT 1 REFERENCES customer, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+		CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM (0) TO (10); CREATE TABLE visit_2 PARTITION OF visit FOR VALUES FROM (10) TO (20);
+		CREATE INDEX visit_who ON visit (who);
+		INSERT INTO visit SELECT n, n, 1 + n % 3 FROM generate_series(1, 19) n`)
+	before := objects(t, db)
+	rows := scalar(t, run, "SELECT string_agg(id || ' ' || who, ',' ORDER BY id) FROM visit")
+	l := lock(t, db, first)
+	dropped(t, l, drop("visit", "who"), "ALTER TABLE visit DROP COLUMN who")
+	back, err := undrop(t, db, l, nil)
+	if err != nil || len(back.Notes) > 0 {
+		t.Fatalf("undrop: %v, %q", err, back.Notes)
+	}
+	same(t, before, objects(t, db))
+	if got := scalar(t, run, "SELECT string_agg(id || ' ' || who, ',' ORDER BY id) FROM visit"); got != rows {
+		t.Errorf("the rows are %s, were %s", got, rows)
+	}
+}

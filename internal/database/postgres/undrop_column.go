@@ -127,8 +127,15 @@ func (u *undropping) part(ctx context.Context, p database.Part) error {
 	case partNotNull:
 		return u.notNull(ctx, p)
 	case partCheck, partForeign:
-		if err := u.in(ctx, func() error { return u.soft(ctx, p, notValid(p)) }); err != nil {
+		err := u.in(ctx, func() error { return u.exec(ctx, notValid(p)) })
+		if hasCode(err, "42809", "0A000") { // a table with partitions looks at its rows at once
+			return u.in(ctx, func() error { return u.soft(ctx, p, p.SQL) })
+		}
+		if err != nil && !refused(err) {
 			return err
+		}
+		if err != nil {
+			u.note(p, err)
 		}
 		if there, err := u.constraint(ctx, p); err != nil || !there {
 			return err
