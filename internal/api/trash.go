@@ -33,7 +33,7 @@ func (s *server) trash(w http.ResponseWriter, r *http.Request) error {
 	for i, t := range all {
 		out[i] = wire.Trashed{
 			ID: t.ID, Name: t.Name(), Table: t.Table, Column: t.Column, Migration: t.Migration, Run: t.Run, Status: t.Status, Key: t.Key,
-			Rows: t.Rows, Size: t.Size, Returned: t.Returned, Notes: t.Notes, At: t.At, Until: t.Until,
+			Rows: t.Rows, Size: t.Size, Returned: t.Returned, Notes: t.Notes, By: t.By, BackAt: t.BackAt, At: t.At, Until: t.Until,
 		}
 		for _, p := range t.Parts {
 			out[i].Definition = append(out[i].Definition, p.SQL)

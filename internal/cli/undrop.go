@@ -90,8 +90,12 @@ func printTrash(w io.Writer, all []wire.Trashed, env string) {
 		if x.Status == "back" || x.Status == "purged" {
 			until = "–"
 		}
+		state := x.Status
+		if x.Status == "back" && x.By != "" {
+			state += " (" + mask.Terminal(x.By) + ", " + ago(x.BackAt) + " ago)"
+		}
 		kept = kept || x.Status == "dropped"
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s ago\t%s\n", x.ID, mask.Terminal(x.Name), x.Status, x.Rows, sizeOf(x.Size), mask.Terminal(x.Migration), x.Run, ago(x.At), until)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s ago\t%s\n", x.ID, mask.Terminal(x.Name), state, x.Rows, sizeOf(x.Size), mask.Terminal(x.Migration), x.Run, ago(x.At), until)
 	}
 	_ = t.Flush()
 	if kept {

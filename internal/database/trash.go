@@ -28,9 +28,9 @@ type Undropper interface {
 	// more tells that there is another. What is small is left for the
 	// transaction that drops it.
 	CopyAside(ctx context.Context, d ship.Drop) (more bool, err error)
-	// Undrop brings something back. After a crash it is called again. The
+	// Undrop brings something back for somebody. After a crash it is called again. The
 	// record, unless nil, is written when it is back.
-	Undrop(ctx context.Context, id int64, record *ship.Record, tell func(string)) (Trashed, error)
+	Undrop(ctx context.Context, id int64, by string, record *ship.Record, tell func(string)) (Trashed, error)
 	// Purge deletes what is kept for good.
 	Purge(ctx context.Context, ids []int64) error
 }
@@ -61,6 +61,8 @@ type Trashed struct {
 	Only      bool      `json:"only,omitempty"`     // see [ship.Drop]
 	Besides   []string  `json:"besides,omitempty"`  // likewise
 	Notes     []string  `json:"notes,omitempty"`    // what is not as it was
+	By        string    `json:"by,omitempty"`       // who had it brought back
+	BackAt    time.Time `json:"back_at"`
 	At        time.Time `json:"at"`
 	Until     time.Time `json:"until"`
 }

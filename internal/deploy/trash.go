@@ -279,7 +279,7 @@ func (w *work) undrop(ctx context.Context, db database.Trasher, keeper database.
 		return nil, err
 	}
 	for _, t := range chosen {
-		out, err := keeper.Undrop(ctx, t.ID, w.afterUndrop(all, ledger, t), w.progress(ctx))
+		out, err := keeper.Undrop(ctx, t.ID, w.run.Request.By, w.afterUndrop(all, ledger, t), w.progress(ctx))
 		if err != nil {
 			if len(back) > 0 {
 				err = fmt.Errorf("%w; back are before it: %s", err, trashNames(back))

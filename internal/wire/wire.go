@@ -171,7 +171,9 @@ type Trashed struct {
 	Size       int64     `json:"size"` // bytes
 	Returned   int64     `json:"returned,omitempty"`
 	Notes      []string  `json:"notes,omitempty"`
-	Definition []string  `json:"definition"` // SQL
+	Definition []string  `json:"definition"`   // SQL
+	By         string    `json:"by,omitempty"` // who had it brought back
+	BackAt     time.Time `json:"back_at,omitzero"`
 	At         time.Time `json:"at"`
 	Until      time.Time `json:"until"`
 }

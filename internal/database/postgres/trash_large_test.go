@@ -79,7 +79,7 @@ func TestAnUndropThatIsCutOffGoesOnWhereItWas(t *testing.T) {
 	dropped(t, l, drop("big", "note"), "ALTER TABLE big DROP COLUMN note")
 	for _, word := range []string{"10000 of", "65000 of", "not null", "index"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := l.(database.Undropper).Undrop(ctx, 1, nil, func(text string) {
+		_, err := l.(database.Undropper).Undrop(ctx, 1, "ann", nil, func(text string) {
 			if strings.Contains(text, word) {
 				cancel()
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,13 +28,14 @@ type undropping struct {
 
 // Undrop implements [database.Undropper]. What is done is kept in the entry:
 // after a crash it goes on there.
-func (l *lock) Undrop(ctx context.Context, id int64, rec *ship.Record, tell func(string)) (out database.Trashed, err error) {
+func (l *lock) Undrop(ctx context.Context, id int64, by string, rec *ship.Record, tell func(string)) (out database.Trashed, err error) {
 	err = l.withWorker(ctx, func(conn *pgx.Conn) error {
 		u := &undropping{l: l, conn: conn, tell: tell}
 		defer func() { out = u.t.Trashed }()
 		if err := u.begin(ctx, id); err != nil {
 			return err
 		}
+		u.t.By = by
 		var err error
 		if u.t.Column == "" {
 			err = u.table(ctx)
@@ -128,7 +130,7 @@ func (u *undropping) sameKey(ctx context.Context) error {
 
 // end forgets the copy and writes the record.
 func (u *undropping) end(ctx context.Context, rec *ship.Record) error {
-	u.t.Status, u.t.Done = database.TrashBack, len(u.t.Parts)
+	u.t.Status, u.t.Done, u.t.BackAt = database.TrashBack, len(u.t.Parts), time.Now().UTC()
 	return u.in(ctx, func() error {
 		if err := u.exec(ctx, "DROP TABLE IF EXISTS "+u.t.copyName()); err != nil {
 			return err

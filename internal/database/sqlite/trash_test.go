@@ -45,7 +45,7 @@ func undrop(t *testing.T, db *sqlite.DB, l database.Lock, record *ship.Record) (
 	if err != nil || len(all) == 0 {
 		t.Fatalf("the trash is %v, %v", all, err)
 	}
-	return l.(database.Undropper).Undrop(t.Context(), all[len(all)-1].ID, record, func(string) {})
+	return l.(database.Undropper).Undrop(t.Context(), all[len(all)-1].ID, "ann", record, func(string) {})
 }
 
 func opened(t *testing.T) (*sqlite.DB, *sql.DB, database.Lock) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -13,7 +14,7 @@ import (
 )
 
 // Undrop implements [database.Undropper]. All of it is one transaction.
-func (l *lock) Undrop(ctx context.Context, id int64, record *ship.Record, tell func(string)) (out database.Trashed, err error) {
+func (l *lock) Undrop(ctx context.Context, id int64, by string, record *ship.Record, tell func(string)) (out database.Trashed, err error) {
 	err = l.change(ctx, func(conn *sql.Conn) error {
 		all, err := readTrash(ctx, conn)
 		if err != nil {
@@ -24,6 +25,7 @@ func (l *lock) Undrop(ctx context.Context, id int64, record *ship.Record, tell f
 			return ship.Errorf(ship.NotFound, "", "there is no %d in the trash", id)
 		}
 		t := all[i]
+		t.By = by
 		tell("bringing " + t.Name() + " back")
 		if err := l.undrop(ctx, conn, &t, record); err != nil {
 			return err
@@ -56,7 +58,7 @@ func (l *lock) undrop(ctx context.Context, conn *sql.Conn, t *trashed, rec *ship
 	if err := execAll(ctx, conn, "DROP TABLE IF EXISTS "+t.copyName()); err != nil {
 		return err
 	}
-	t.Status, t.Done = database.TrashBack, len(t.Parts)
+	t.Status, t.Done, t.BackAt = database.TrashBack, len(t.Parts), time.Now().UTC()
 	if err := writeTrash(ctx, conn, *t); err != nil || rec == nil {
 		return err
 	}
