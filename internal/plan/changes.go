@@ -1,9 +1,13 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -42,12 +46,48 @@ func flatten(env *ship.Environment) map[string]string {
 		return nil
 	}
 	var v any
-	if err := json.Unmarshal(b, &v); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // a large number stays as it was written
+	if err := d.Decode(&v); err != nil {
 		return nil
 	}
 	out := map[string]string{}
 	walk("", v, out)
+	times("", reflect.ValueOf(env), out)
 	return out
+}
+
+// times writes the durations among the settings as people do, "20s" for
+// 20000000000.
+func times(path string, v reflect.Value, out map[string]string) {
+	if d, ok := v.Interface().(time.Duration); ok {
+		if _, shown := out[path]; shown {
+			out[path] = d.String()
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			times(path, v.Elem(), out)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.IsExported() && name != "" && name != "-" {
+				times(join(path, name), v.Field(i), out)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			times(fmt.Sprintf("%s[%d]", path, i), v.Index(i), out)
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			times(join(path, key.String()), v.MapIndex(key), out)
+		}
+	default:
+	}
 }
 
 func walk(path string, v any, out map[string]string) {

@@ -120,7 +120,7 @@ func mayNotGoDown(f Facts, back []ship.Migration) *ship.Refusal {
 		if f.From != nil && carries(*f.From, []ship.Migration{m}) {
 			return &ship.Refusal{
 				Kind: ship.Refused, Reason: fmt.Sprintf("v%d, which serves, needs %s; nothing was changed", f.From.Number, m.ID),
-				Hint: "shiplock rollback " + env,
+				Hint: withoutIt(f, m.ID),
 			}
 		}
 	}
@@ -149,4 +149,16 @@ func lost(f Facts, back []ship.Migration) []string {
 		}
 	}
 	return notes
+}
+
+// withoutIt is what to do about a migration that the release which serves
+// needs: an older one can serve only where the migration is one it can live with.
+func withoutIt(f Facts, id string) string {
+	env := f.Request.Environment.ID.Name
+	for _, r := range f.Ledger {
+		if r.Migration == id && (r.Phase == ship.Expand || r.Phase == ship.Backfill) {
+			return "shiplock rollback " + env
+		}
+	}
+	return "write a migration that undoes it, and deploy it: shiplock deploy " + env + " --accept hold|maintenance; or put a backup back: shiplock backup ls " + env
 }

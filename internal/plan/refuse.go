@@ -112,11 +112,15 @@ func tooNew(f Facts) *ship.Refusal {
 	if f.From != nil {
 		newest = fmt.Sprintf("; v%d, which serves now, can", f.From.Number)
 	}
+	hint := fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0])
+	if f.From != nil && slices.ContainsFunc(f.From.Migrations, func(m ship.Migration) bool { return m.ID == bad[0] }) {
+		hint = withoutIt(f, bad[0]) // taking it back first would be refused: what serves needs it
+	}
 	return &ship.Refusal{
 		Kind: ship.Refused,
 		Reason: fmt.Sprintf("%s cannot run on this database: it has %s, which %[1]s does not know and which is not recorded as expand or backfill%[3]s",
 			called(f.Request.Release), strings.Join(bad, ", "), newest),
-		Hint: fmt.Sprintf("deploy a release that contains it, or take it back first: shiplock migrate down %s %s", f.Request.Environment.ID.Name, bad[0]),
+		Hint: hint,
 	}
 }
 
