@@ -78,8 +78,7 @@ func measureAll(ctx context.Context, url string, list []string) ([]*measured, in
 	if err != nil {
 		return nil, 0, err
 	}
-	_, err = admin.Exec(ctx, "DROP DATABASE lint_base WITH (FORCE)")
-	if err == nil {
+	if err = drop(ctx, admin, "lint_base"); err == nil {
 		_, err = admin.Exec(ctx, "DROP ROLE bench_app")
 	}
 	return all, version, err
@@ -212,8 +211,16 @@ func apart(ctx context.Context, admin *pgx.Conn, url, sql string, probes []strin
 		m.locks = map[string]string{"sale": "AccessExclusiveLock"}
 	}
 	_ = conn.Close(ctx)
-	_, err = admin.Exec(ctx, "DROP DATABASE lint_case WITH (FORCE)")
-	return m, err
+	return m, drop(ctx, admin, "lint_case")
+}
+
+// drop ends who is still in a database and drops it, on servers before 13 too.
+func drop(ctx context.Context, admin *pgx.Conn, name string) error {
+	if _, err := admin.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name); err != nil {
+		return err
+	}
+	_, err := admin.Exec(ctx, "DROP DATABASE "+name)
+	return err
 }
 
 // rewrites notes the tables that have another file than before.
