@@ -130,6 +130,12 @@ var cases = map[string]func(*plan.Facts){
 	"down-is-needed": func(f *plan.Facts) {
 		goDown(f)
 		f.From.Migrations = []ship.Migration{{ID: "2_vat"}}
+		f.Ledger = []ship.Record{{Migration: "2_vat", Phase: ship.Expand, Status: ship.RecordDone}}
+	},
+	"down-is-needed-and-no-older-release-can-run": func(f *plan.Facts) {
+		goDown(f)
+		f.From.Migrations = []ship.Migration{{ID: "2_vat"}}
+		f.Ledger = []ship.Record{{Migration: "2_vat", Phase: ship.Contract, Status: ship.RecordDone}}
 	},
 	"down-is-not-applied": func(f *plan.Facts) { goDown(f); f.Listing.Migrations[1].Applied = false },
 	"down-builds-on-it":   func(f *plan.Facts) { goDown(f); f.Listing.Unknown = []string{"3_more"} },
