@@ -107,3 +107,45 @@ func TestOnPostgreSQLAColumnThatHasToBeWrittenDoesNotWait(t *testing.T) {
 		t.Errorf("%s: %s; %v", r.Kind, r.Reason, r.Notes)
 	}
 }
+
+func TestOnPostgreSQLWhatAContractDropsItselfDoesNotHoldItBack(t *testing.T) {
+	url := testneed.Postgres(t)
+	s := newStage(t, func(s *stage) {
+		s.env.Database = &ship.Database{Kind: "postgres", URL: ship.Value(url), Backup: ship.Backup{Kind: "none", Reason: "a test"}}
+	})
+	files := map[string]string{"00001_init.sql": initial}
+	if r := s.deploy(s.release("sha256:1", files)); r.Status != ship.Passed {
+		t.Fatal(r.Reason)
+	}
+	files["00002_remark.sql"] = `-- shiplock: phase=expand reason="kept in step by a trigger"
+-- +goose Up
+ALTER TABLE orders ADD COLUMN remark text;
+-- +goose StatementBegin
+CREATE FUNCTION in_step() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.remark := NEW.note; RETURN NEW; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER in_step BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION in_step();
+-- +goose Down
+DROP TRIGGER in_step ON orders;
+DROP FUNCTION in_step();
+ALTER TABLE orders DROP COLUMN remark;
+`
+	const dropsAll = "-- shiplock: phase=contract reason=\"every release uses remark\"\n-- +goose Up\nDROP TRIGGER in_step ON orders;\nDROP FUNCTION in_step();\n"
+	files["00003_note.sql"] = "-- shiplock: phase=contract reason=\"every release uses remark\"\n-- +goose Up\nALTER TABLE orders DROP COLUMN note;\n"
+	next := s.release("sha256:2", files)
+	if r := s.deploy(next); r.Status != ship.Passed {
+		t.Fatal(r.Reason)
+	}
+	s.stopOld()
+	if r := s.deploy(next, toContract()); r.Kind != ship.Refused || !strings.Contains(r.Reason, "function in_step() names column orders.note in its code") {
+		t.Errorf("%s: %s", r.Kind, r.Reason)
+	}
+	files["00003_note.sql"] = dropsAll + "ALTER TABLE orders DROP COLUMN note;\n"
+	next = s.release("sha256:3", files)
+	if r := s.deploy(next); r.Status != ship.Passed {
+		t.Fatal(r.Reason)
+	}
+	s.stopOld()
+	if r := s.deploy(next, toContract(override("no statements are counted here"))); r.Status != ship.Passed || strings.Contains(strings.Join(r.Notes, " "), "independent") {
+		t.Errorf("%s: %s, %v", r.Kind, r.Reason, r.Notes)
+	}
+}

@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,7 +50,9 @@ const dependentsQuery = `WITH ` + foundPart + `,
 
 // functionsQuery yields the code of functions, of which the catalog does not
 // know what it uses.
-const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc,
+		coalesce((SELECT string_agg(DISTINCT t.relname, ' ') FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid WHERE g.tgfoid = p.oid AND NOT g.tgisinternal), '')
+	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_%' AND p.prosrc <> '' AND l.lanname NOT IN ('c', 'internal')
 		AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e') ORDER BY 1`
 
@@ -59,8 +63,8 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 		if err != nil {
 			return err
 		}
-		bodies, err := pgx.CollectRows(functions, func(row pgx.CollectableRow) (x [2]string, err error) {
-			return x, row.Scan(&x[0], &x[1])
+		bodies, err := pgx.CollectRows(functions, func(row pgx.CollectableRow) (x [3]string, err error) {
+			return x, row.Scan(&x[0], &x[1], &x[2])
 		})
 		if err != nil {
 			return err
@@ -72,7 +76,7 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 			}
 			all = append(all, found...)
 			for _, b := range bodies {
-				if namesPart(b[1], p) {
+				if namesPart(b[1], p) || ofTrigger(b[1], b[2], p) {
 					all = append(all, database.Dependent{Kind: "function", Name: b[0], On: p, Read: true})
 				}
 			}
@@ -91,6 +95,16 @@ func dependents(ctx context.Context, conn *pgx.Conn, p database.Piece) (all []da
 		x.On = p
 		return x, row.Scan(&x.Kind, &x.Name)
 	})
+}
+
+// ofTrigger tells whether the code of a trigger of the part's table, which knows
+// the table as NEW and OLD, has the column's name in it.
+func ofTrigger(body, tables string, p database.Piece) bool {
+	if p.Column == "" || !slices.Contains(strings.Fields(tables), p.Table[strings.LastIndex(p.Table, ".")+1:]) {
+		return false
+	}
+	words := strings.FieldsFunc(body, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, p.Column) })
 }
 
 // quotedName writes a name so that the server does not fold it again.

@@ -21,6 +21,8 @@ const shaped = `
 	CREATE MATERIALIZED VIEW notes AS SELECT note FROM product;
 	CREATE FUNCTION total() RETURNS bigint LANGUAGE sql AS 'SELECT sum(price) FROM product';
 	CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE product SET note = 'sold' WHERE code = NEW.product; RETURN NEW; END $$;
+	CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.tax := NEW.tax + 1; RETURN NEW; END $$;
+	CREATE TRIGGER stamp BEFORE INSERT ON product FOR EACH ROW EXECUTE FUNCTION stamp();
 	CREATE TRIGGER kept AFTER INSERT ON sale FOR EACH ROW EXECUTE FUNCTION kept();
 	CREATE TRIGGER dear AFTER UPDATE OF price ON product FOR EACH ROW WHEN (NEW.price > 1) EXECUTE FUNCTION kept();
 	ALTER TABLE product ENABLE ROW LEVEL SECURITY;
@@ -46,7 +48,7 @@ func TestWhatNeedsAColumnOrATable(t *testing.T) {
 		{column("price"), []string{"function total()", "generated column product.twice", "trigger dear of product", "view dear"}},
 		{column("note"), []string{"function kept()", "materialized view notes"}},
 		{column("code"), []string{"foreign key sale_product_fkey of sale", "function kept()"}},
-		{column("tax"), []string{"policy cheap of product"}},
+		{column("tax"), []string{"function stamp()", "policy cheap of product"}},
 		{column("twice"), nil},
 		{column("nothing"), nil},
 		{database.Piece{Kind: "table", Table: "product"}, []string{"foreign key sale_product_fkey of sale", "function kept()", "function total()", "materialized view notes", "view dear"}},
