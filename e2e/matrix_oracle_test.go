@@ -57,6 +57,11 @@ var codes = map[string]int{
 // judge compares what was said, what is recorded, what was done to the target
 // database, and what the node does.
 func (a *attempt) judge(e ended) {
+	if e.Run == "" {
+		a.end = "none"
+		a.complain("nothing was said of a run (exit code %d): %s", e.code, tail(e.text, 3000))
+		return
+	}
 	a.end = "passed"
 	if e.Status != ship.Passed {
 		a.end = string(e.Kind)

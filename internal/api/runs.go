@@ -17,7 +17,7 @@ import (
 // request completes what a client asked for: a rollback without a release goes
 // to the previous good one, with the settings it ran with.
 func (s *server) request(ctx context.Context, in wire.NewRun) (ship.Request, error) {
-	req := ship.Request{Verb: in.Verb, Environment: in.Environment, By: in.By, Reason: in.Reason, Options: in.Options}
+	req := ship.Request{Verb: in.Verb, Environment: in.Environment, By: in.By, Reason: in.Reason, Options: in.Options, Key: in.Key}
 	id := in.Environment.ID
 	if in.Verb == ship.VerbRollback {
 		settings, number, err := s.back(ctx, id, in.Release)
@@ -72,6 +72,12 @@ func (s *server) plan(w http.ResponseWriter, r *http.Request) error {
 func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	var in wire.NewRun
 	if err := read(r, &in); err != nil {
+		return err
+	}
+	// The state has changed since it was asked for first: nothing is judged again.
+	if run, err := s.Store.RunOf(r.Context(), in.Key); err == nil {
+		return write(w, run)
+	} else if ship.KindOf(err) != ship.NotFound {
 		return err
 	}
 	req, err := s.request(r.Context(), in)

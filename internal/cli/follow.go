@@ -19,7 +19,7 @@ import (
 // runAndFollow starts a run and shows it until it ends. Its result decides the
 // exit code.
 func (s *session) runAndFollow(ctx context.Context, cl *client.Client, in wire.NewRun, noWait bool) error {
-	run, err := cl.AddRun(ctx, in)
+	run, err := s.begin(ctx, cl, in)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ var errServes = errors.New("nobody has to wait")
 // goes on when we are interrupted, or when the server is away for a while.
 func (s *session) follow(ctx context.Context, cl *client.Client, id string, after int64) error {
 	view := s.newView(id)
-	var lost time.Time
+	lost := patience{s: s}
 	for {
 		var err error
 		after, err = cl.Follow(ctx, id, after, view.show)
@@ -54,18 +54,8 @@ func (s *session) follow(ctx context.Context, cl *client.Client, id string, afte
 		if err != nil && ship.KindOf(err) != ship.Unreachable {
 			return err
 		}
-		switch {
-		case err == nil:
-			lost = time.Time{}
-		case lost.IsZero():
-			lost = time.Now()
-			s.say("! %v; waiting for the server", err)
-		case time.Since(lost) > 2*time.Minute:
+		if !lost.wait(ctx, err) {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(300 * time.Millisecond):
 		}
 	}
 }

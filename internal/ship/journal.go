@@ -21,6 +21,7 @@ type Request struct {
 	By          string      `json:"by"`
 	Reason      string      `json:"reason,omitempty"`
 	Options     Options     `json:"options"`
+	Key         string      `json:"key,omitempty"` // of the wish: one that is made again with it is for the same run
 }
 
 // Options are the choices a person makes for one run.

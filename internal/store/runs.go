@@ -13,11 +13,17 @@ import (
 )
 
 // AddRun records a run with its opening plan. It fails with kind Locked when
-// the environment has a run that has not ended, naming it.
+// the environment has a run that has not ended, naming it. A request with the
+// key of one before it gets the run of that one, and adds none.
 func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (ship.Run, error) {
 	run := ship.Run{Request: req, Plan: plan, Status: ship.Planned, CreatedAt: time.Now().UTC()}
 	env := req.Environment.ID
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		same, err := scanRun(tx.QueryRowContext(ctx, selectRun+whereKey, req.Key))
+		if ship.KindOf(err) != ship.NotFound {
+			run = same
+			return err
+		}
 		other, err := scanRun(tx.QueryRowContext(ctx, selectRun+` WHERE app = ? AND env = ? AND status IN ('planned','running','undoing','paused')`, env.App, env.Name))
 		if err == nil {
 			return held(ctx, tx, other)
@@ -30,8 +36,8 @@ func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (s
 			return err
 		}
 		run.ID = runID(seq)
-		if _, err := tx.ExecContext(ctx, `INSERT INTO runs (seq, id, app, env, request, plan, status, created_at) VALUES (?,?,?,?,?,?,?,?)`,
-			seq, run.ID, env.App, env.Name, encode(req), encode(plan), run.Status, formatTime(run.CreatedAt)); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO runs (seq, id, app, env, request, plan, status, created_at, key) VALUES (?,?,?,?,?,?,?,?,?)`,
+			seq, run.ID, env.App, env.Name, encode(req), encode(plan), run.Status, formatTime(run.CreatedAt), req.Key); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO environments (app, env, settings) VALUES (?,?,?) ON CONFLICT (app, env) DO UPDATE SET settings = excluded.settings`,
@@ -77,6 +83,14 @@ func held(ctx context.Context, tx *sql.Tx, r ship.Run) error {
 }
 
 const selectRun = `SELECT id, request, plan, status, epoch, result, created_at, ended_at FROM runs`
+
+// whereKey selects the run that was asked for with a key.
+const whereKey = ` WHERE key <> '' AND key = ?`
+
+// RunOf returns the run that was asked for with a key. No run has an empty one.
+func (s *Store) RunOf(ctx context.Context, key string) (ship.Run, error) {
+	return scanRun(s.db.QueryRowContext(ctx, selectRun+whereKey, key))
+}
 
 // Run returns a run by its ID, or by the beginning of it that counts: "d-7".
 func (s *Store) Run(ctx context.Context, id string) (ship.Run, error) {

@@ -82,6 +82,38 @@ func TestAnEnvironmentHasOneRunAndTheSecondIsToldWhoHoldsIt(t *testing.T) {
 	addRun(t, s)
 }
 
+func TestWhoAsksAgainWithTheSameKeyGetsTheSameRun(t *testing.T) {
+	s := open(t, t.TempDir())
+	req := request(shop)
+	req.Key = "one wish"
+	first, err := s.AddRun(t.Context(), req, ship.Plan{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.AddRun(t.Context(), req, ship.Plan{})
+	if err != nil || again.ID != first.ID {
+		t.Errorf("while it goes on: run %q, %v, want %s", again.ID, err, first.ID)
+	}
+	if err := s.SetStatus(t.Context(), first.ID, ship.Passed, ship.Result{Reason: "done"}); err != nil {
+		t.Fatal(err)
+	}
+	again, err = s.AddRun(t.Context(), req, ship.Plan{})
+	if err != nil || again.ID != first.ID || again.Status != ship.Passed {
+		t.Errorf("after its end: run %q (%s), %v, want %s", again.ID, again.Status, err, first.ID)
+	}
+	if of, err := s.RunOf(t.Context(), req.Key); err != nil || of.ID != first.ID {
+		t.Errorf("RunOf = %q, %v", of.ID, err)
+	}
+	for _, key := range []string{"", "another"} {
+		if _, err := s.RunOf(t.Context(), key); ship.KindOf(err) != ship.NotFound {
+			t.Errorf("RunOf(%q) = %v, want not found", key, err)
+		}
+	}
+	if next := addRun(t, s); next.ID == first.ID {
+		t.Error("a request without a key got the run of another")
+	}
+}
+
 func TestAJournalSurvivesItsOwner(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

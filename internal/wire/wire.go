@@ -31,6 +31,7 @@ type NewRun struct {
 	By          string           `json:"by"`
 	Reason      string           `json:"reason,omitempty"`
 	Options     ship.Options     `json:"options"`
+	Key         string           `json:"key,omitempty"` // of this wish: asked for again with it, there is still one run
 }
 
 // NewSignal is a word to a run: "cancel", or "resolve" with the migration and
