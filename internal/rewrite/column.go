@@ -73,6 +73,7 @@ func (w *walk) splitColumn(table string, d sqltext.ColumnDef, fill string) (Plan
 		if k.Kind == "UNIQUE" {
 			more, refusal = w.Unique(table, k)
 		} else {
+			w.refers(table, k)
 			more = w.NotValid(table, k)
 		}
 		if refusal != nil {

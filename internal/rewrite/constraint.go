@@ -49,9 +49,6 @@ func (c Context) NotValid(table string, k Constraint) Plan {
 			Up: []string{validate(table, own)},
 		},
 	)
-	if k.Kind == "FOREIGN KEY" && len(k.Columns) > 0 && !c.indexed(table, k.Columns[0]) {
-		p.note("No index of %s that begins with %s is known: without one every DELETE from %s reads all of it.", table, k.Columns[0], lint.Plain(k.References))
-	}
 	return p
 }
 

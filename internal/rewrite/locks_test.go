@@ -2,6 +2,7 @@ package rewrite_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/shiplock/shiplock/internal/rewrite"
@@ -19,6 +20,30 @@ func TestTheTablesThatAMigrationLocksAreRead(t *testing.T) {
 	} {
 		if got := rewrite.ReadLocks(text, sqltext.Postgres); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+func TestAForeignKeyIsSaidToHaveNoIndexOnlyWhereTheTextGivesItNone(t *testing.T) {
+	const key = "ALTER TABLE orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id);"
+	for text, want := range map[string]int{
+		key: 1,
+		key + "CREATE INDEX orders_user_id ON orders (user_id);":          0,
+		"CREATE INDEX orders_user_id ON orders (user_id);" + key:          0,
+		key + "CREATE INDEX orders_both ON orders (created_at, user_id);": 1,
+	} {
+		r, err := rewrite.Text(text, rewrite.Request{Context: rewrite.Context{Dialect: sqltext.Postgres}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, note := range r.Notes {
+			if strings.HasPrefix(note, "No index of orders that begins with user_id is known") {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%s: %d notes, want %d: %q", text, n, want, r.Notes)
 		}
 	}
 }

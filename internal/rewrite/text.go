@@ -52,6 +52,7 @@ func Text(text string, r Request) (Result, error) {
 		}
 	}
 	w.flush()
+	w.unindexed()
 	Order(w.out.Steps)
 	return w.out, nil
 }
@@ -61,6 +62,7 @@ type walk struct {
 	Request
 	made map[string]bool // "table" and "table.column" that the migration creates
 	kept []kept
+	keys []foreignKey // that the text adds
 	out  Result
 	at   sqltext.Statement
 }
@@ -196,11 +198,29 @@ func (w *walk) addConstraint(t *sqltext.Tree, p *sqltext.Part, table string) {
 	case k.NotValid || k.Unchecked || k.Index != "" || k.Text == "":
 		w.keep(t, p)
 	case k.Kind == "CHECK", k.Kind == "FOREIGN KEY":
+		w.refers(table, k)
 		w.take(w.NotValid(table, k), nil)
 	case k.Kind == "UNIQUE", k.Kind == "PRIMARY KEY":
 		w.take(w.Unique(table, k))
 	default:
 		w.keep(t, p)
+	}
+}
+
+type foreignKey struct{ table, column, to string }
+
+func (w *walk) refers(table string, k Constraint) {
+	if k.Kind == "FOREIGN KEY" && len(k.Columns) > 0 {
+		w.keys = append(w.keys, foreignKey{table, k.Columns[0], lint.Plain(k.References)})
+	}
+}
+
+// unindexed notes the foreign keys that have no index in the end.
+func (w *walk) unindexed() {
+	for _, k := range w.keys {
+		if !w.indexed(k.table, k.column) {
+			w.out.note("No index of %s that begins with %s is known: without one every DELETE from %s reads all of it.", k.table, k.column, k.to)
+		}
 	}
 }
 
