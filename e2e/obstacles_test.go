@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,25 @@ func TestAMigrationThatRowsAreInTheWayOfIsNotBegunAndTheRowsAreNamed(t *testing.
 	}
 }
 
+// nightly is a report that reads in a transaction and keeps it open until it is
+// told to commit.
+func nightly(t *testing.T, database, reads string) (commit func()) {
+	t.Helper()
+	report, err := pgx.Connect(t.Context(), database+"&application_name=nightly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = report.Close(context.Background()) })
+	if _, err := report.Exec(t.Context(), "BEGIN; "+reads); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAMigrationThatDoesNotGetItsLockIsTriedAgainWhileOthersGoOn(t *testing.T) {
 	t.Parallel()
 	database := testneed.Postgres(t)
@@ -39,23 +59,14 @@ func TestAMigrationThatDoesNotGetItsLockIsTriedAgainWhileOthersGoOn(t *testing.T
 	if out, code := c.start("--migrate-only").ended(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	report, err := pgx.Connect(t.Context(), database+"&application_name=nightly")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer report.Close(t.Context())
-	if _, err := report.Exec(t.Context(), "BEGIN; SELECT * FROM shops"); err != nil {
-		t.Fatal(err)
-	}
+	commit := nightly(t, database, "SELECT * FROM shops")
 	c.write("migrations/00003_town.sql", "-- +goose Up\nALTER TABLE shops ADD COLUMN town text;\n-- +goose Down\nALTER TABLE shops DROP COLUMN town;\n")
 	st := c.start("--migrate-only")
 	st.until("it is tried again", func() bool { return strings.Contains(st.out.String(), "try 3 is in") })
 	if !strings.Contains(st.out.String(), "nightly") {
 		t.Errorf("it does not say who has the lock: %s", st.out.String())
 	}
-	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
-		t.Fatal(err)
-	}
+	commit()
 	if out, code := st.ended(); code != 0 {
 		t.Errorf("exit code %d: %s", code, out)
 	}
@@ -68,14 +79,7 @@ func TestAMigrationIsNotBegunBehindATransactionThatHasBeenOpenForLong(t *testing
 	if out, code := c.start("--migrate-only").ended(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	report, err := pgx.Connect(t.Context(), database+"&application_name=nightly")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer report.Close(t.Context())
-	if _, err := report.Exec(t.Context(), "BEGIN; SELECT * FROM shops"); err != nil {
-		t.Fatal(err)
-	}
+	commit := nightly(t, database, "SELECT * FROM shops")
 	c.write("migrations/00003_other.sql", "-- +goose Up\nCREATE TABLE other (id int);\n-- +goose Down\nDROP TABLE other;\n")
 	c.write("migrations/00004_town.sql", "-- +goose Up\nALTER TABLE shops ADD COLUMN town text;\n-- +goose Down\nALTER TABLE shops DROP COLUMN town;\n")
 	old := "SELECT 'old' FROM pg_stat_activity WHERE application_name = 'nightly' AND xact_start < clock_timestamp() - interval '61 seconds'"
@@ -91,9 +95,7 @@ func TestAMigrationIsNotBegunBehindATransactionThatHasBeenOpenForLong(t *testing
 	if got := rows(t, database, "SELECT tablename::text FROM pg_tables WHERE tablename = 'other'"); len(got) > 0 {
 		t.Error("the migration before it was carried out")
 	}
-	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
-		t.Fatal(err)
-	}
+	commit()
 	if out, code := st.ended(); code != 0 {
 		t.Errorf("exit code %d: %s", code, out)
 	}
@@ -103,20 +105,9 @@ func TestAToolThatDoesNotGetItsLockIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	s := newFlaskShop(t)
 	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
-	report, err := pgx.Connect(t.Context(), s.database+"&application_name=nightly")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer report.Close(t.Context())
-	if _, err := report.Exec(t.Context(), "BEGIN; SELECT * FROM product"); err != nil {
-		t.Fatal(err)
-	}
+	commit := nightly(t, s.database, "SELECT * FROM product")
 	s.next("additive")
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 2)
-	}()
+	deploy := s.begin("deploy", "production")
 	waiting := map[string]bool{}
 	for deadline := time.Now().Add(3 * time.Minute); len(waiting) < 2; <-time.After(50 * time.Millisecond) {
 		for _, pid := range rows(t, s.database, "SELECT pid::text FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'") {
@@ -127,10 +118,8 @@ func TestAToolThatDoesNotGetItsLockIsStartedAgain(t *testing.T) {
 		}
 	}
 	s.subtitle(false)
-	if _, err := report.Exec(t.Context(), "COMMIT"); err != nil {
-		t.Fatal(err)
-	}
-	<-ended
+	commit()
+	deploy.wait().expect(t, 0, "", ship.SchemaChanged, 2)
 	s.subtitle(true)
 	s.answers("/products/", "2")
 }

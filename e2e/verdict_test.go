@@ -14,12 +14,7 @@ import (
 
 func TestErrorsAfterTheSwapTakeAReleaseBackWithinAFewRequests(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%, p95: 2s}")
-	y.first()
-	tr := y.visit(50)
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
+	y, tr, c := swappedIn(t, "{for: 1m, error_rate: 1%, p95: 2s}", 50)
 	y.ail("v2", "errors=1")
 	e := c.wait()
 	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
@@ -61,58 +56,55 @@ func (y *ward) explained(e ended) {
 	y.w.t.Errorf("the journal has no evidence of the watch: %.2000s", out)
 }
 
-func TestSlowAnswersTakeAReleaseBack(t *testing.T) {
-	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%, p95: 200ms, warmup: 1s}")
+// isTakenBack has a release fall ill after the swap, under so many requests a
+// second, and fails the test unless it is taken back for the reason.
+func isTakenBack(t *testing.T, watch string, rate float64, ailment string, reason ...string) {
+	t.Helper()
+	y, tr, c := swappedIn(t, watch, rate)
+	y.ail("v2", ailment)
+	e := c.wait()
+	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
+	e.says(t, reason...)
+	t.Log(e.Reason)
+	if tr != nil {
+		t.Log(tr.end())
+	}
+}
+
+// swappedIn has v2 serve, under so many requests a second, while its deployment
+// goes on. There is no traffic without requests.
+func swappedIn(t *testing.T, watch string, rate float64) (*ward, *traffic, *command) {
+	t.Helper()
+	y := newWard(t, newWorld(t), watch)
 	y.first()
-	tr := y.visit(40)
+	var tr *traffic
+	if rate > 0 {
+		tr = y.visit(rate)
+	}
 	y.next()
 	c := y.begin("deploy", "production")
 	y.swapped(2)
-	y.ail("v2", "slow=400")
-	e := c.wait()
-	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
-	e.says(t, "200ms")
-	t.Logf("%s\n%s", e.Reason, tr.end())
+	return y, tr, c
+}
+
+func TestSlowAnswersTakeAReleaseBack(t *testing.T) {
+	t.Parallel()
+	isTakenBack(t, "{for: 1m, error_rate: 1%, p95: 200ms, warmup: 1s}", 40, "slow=400", "200ms")
 }
 
 func TestHangsTakeAReleaseBackWhileTheyLast(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%, p95: 300ms, warmup: 1s}")
-	y.first()
-	tr := y.visit(40)
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
-	y.ail("v2", "hang")
-	e := c.wait()
-	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
-	t.Logf("%s\n%s", e.Reason, tr.end())
+	isTakenBack(t, "{for: 1m, error_rate: 1%, p95: 300ms, warmup: 1s}", 40, "hang")
 }
 
 func TestACrashAfterTheSwapTakesAReleaseBackAtOnce(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
-	y.first()
-	tr := y.visit(40)
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
-	y.ail("v2", "crash")
-	e := c.wait()
-	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
-	e.says(t, "an instance ended", "exit code 3")
-	t.Logf("%s\n%s", e.Reason, tr.end())
+	isTakenBack(t, "{for: 1m, error_rate: 1%}", 40, "crash", "an instance ended", "exit code 3")
 }
 
 func TestA68ASharedOutageIsHeldAndNotTakenBack(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 12s, error_rate: 1%, on_inconclusive: promote}")
-	y.first()
-	tr := y.visit(50)
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
+	y, tr, c := swappedIn(t, "{for: 12s, error_rate: 1%, on_inconclusive: promote}", 50)
 	y.ail("all", "dead")
 	y.w.eventually(time.Minute, "the outage is recognised", func() error {
 		if o := y.observe(); o.Watch.Back || !strings.Contains(o.Watch.Alert, "probably shared") {
@@ -137,30 +129,12 @@ func TestA68ASharedOutageIsHeldAndNotTakenBack(t *testing.T) {
 
 func TestLittleTrafficIsEnoughToTakeADeadReleaseBack(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
-	y.first()
-	tr := y.visit(1)
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
-	y.ail("v2", "errors=1")
-	e := c.wait()
-	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
-	t.Logf("%s\n%s", e.Reason, tr.end())
+	isTakenBack(t, "{for: 1m, error_rate: 1%}", 1, "errors=1")
 }
 
 func TestADeadReleaseIsTakenBackWithoutAnyTraffic(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 1m, error_rate: 1%}")
-	y.first()
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
-	y.ail("v2", "errors=1") // /healthz is well: only the declared paths show it
-	e := c.wait()
-	e.expect(t, 4, ship.RolledBack, ship.SchemaUnchanged, 1)
-	e.says(t, "/page")
-	t.Log(e.Reason)
+	isTakenBack(t, "{for: 1m, error_rate: 1%}", 0, "errors=1", "/page") // /healthz is well: only the declared paths show it
 }
 
 func TestAHealthyReleaseIsReturnedFromEarlyAndGuardedOn(t *testing.T) {
@@ -260,12 +234,7 @@ func TestAPersonGoesBackWhileTheWatchGoesOn(t *testing.T) {
 
 func TestAReleaseIsTakenBackWhileTheServerIsDead(t *testing.T) {
 	t.Parallel()
-	y := newWard(t, newWorld(t), "{for: 5m, error_rate: 1%}")
-	y.first()
-	tr := y.visit(50)
-	y.next()
-	c := y.begin("deploy", "production")
-	y.swapped(2)
+	y, tr, c := swappedIn(t, "{for: 5m, error_rate: 1%}", 50)
 	run := y.observe().Watch.Run
 	y.w.killServer()
 	y.ail("v2", "errors=1")
