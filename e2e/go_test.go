@@ -177,7 +177,9 @@ func TestGoFromReleaseToReleaseUnderLoad(t *testing.T) {
 
 	// An additive migration.
 	s.next("additive")
-	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 4)
+	added := s.do("deploy", "production")
+	added.expect(t, 0, "", ship.SchemaChanged, 4)
+	s.audited(added.Run)
 	s.has("orders", "note", true)
 	s.answers("/products", "2")
 

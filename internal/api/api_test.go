@@ -32,14 +32,15 @@ type desk struct {
 	url       string
 	store     *store.Store
 	artifacts *release.Store
+	dir       string
 	started   []string
 	away      bool // the platform does not answer
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t}
 	dir := t.TempDir()
+	d := &desk{t: t, dir: dir}
 	var err error
 	if d.store, err = store.Open(t.Context(), dir); err != nil {
 		t.Fatal(err)

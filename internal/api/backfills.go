@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -32,6 +33,9 @@ func (s *server) backfills(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if in.Pause {
+		if err := s.asks(r, wish{"pause backfill", id, in.By, fmt.Sprintf("v%d", rel.Number)}); err != nil {
+			return err
+		}
 		if len(open) == 0 {
 			err = s.Engine.PauseBackfills(ctx, req, in.By)
 		} else {

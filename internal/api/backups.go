@@ -13,6 +13,9 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &in); err != nil {
 		return err
 	}
+	if err := s.asks(r, wish{"backup", in.Environment.ID, "", ""}); err != nil {
+		return err
+	}
 	path, err := s.Engine.BackUp(r.Context(), ship.Request{Verb: "backup", Environment: in.Environment})
 	if err != nil {
 		return err
@@ -48,6 +51,9 @@ func (s *server) restore(w http.ResponseWriter, r *http.Request) error {
 	req := ship.Request{Verb: "restore", Environment: in.Environment}
 	if in.Preview {
 		return s.preview(w, r, req, in)
+	}
+	if err := s.asks(r, wish{"restore", in.Environment.ID, "", in.Path}); err != nil {
+		return err
 	}
 	kept, err := s.Engine.Restore(r.Context(), req, in.Path)
 	if err != nil {

@@ -217,6 +217,9 @@ func (s *server) mode(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &in); err != nil {
 		return err
 	}
+	if err := s.asks(r, wish{"mode", in.Environment.ID, in.By, string(in.Change.Mode)}); err != nil {
+		return err
+	}
 	if err := s.Engine.SetMode(r.Context(), ship.Request{Verb: string(in.Change.Mode), Environment: in.Environment, By: in.By}, in.Change); err != nil {
 		return err
 	}
@@ -271,6 +274,9 @@ func (s *server) resolveMigration(w http.ResponseWriter, r *http.Request) error 
 	state := migrate.State(in.As)
 	if state != migrate.StateApplied && state != migrate.StateNotApplied {
 		return ship.Errorf(ship.Invalid, "", "a migration is %q or %q, not %q", migrate.StateApplied, migrate.StateNotApplied, in.As)
+	}
+	if err := s.asks(r, wish{"resolve", in.Environment.ID, in.By, in.Migration + " " + in.As}); err != nil {
+		return err
 	}
 	if err := s.Engine.Resolve(r.Context(), ship.Request{Verb: "migrate resolve", Environment: in.Environment, By: in.By}, in.Migration, state); err != nil {
 		return err

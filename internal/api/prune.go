@@ -20,6 +20,11 @@ func (s *server) prune(w http.ResponseWriter, r *http.Request) error {
 	if in.App == "" || in.Keep < 1 {
 		return ship.Errorf(ship.Invalid, "shiplock releases prune --keep 10", "name an app, and keep one release or more")
 	}
+	if !in.DryRun {
+		if err := s.asks(r, wish{"prune", ship.EnvironmentID{App: in.App}, "", fmt.Sprintf("keep %d", in.Keep)}); err != nil {
+			return err
+		}
+	}
 	all, err := s.Store.Releases(r.Context(), in.App)
 	if err != nil {
 		return err

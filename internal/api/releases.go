@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 
@@ -33,6 +34,9 @@ func (s *server) addRelease(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &in); err != nil {
 		return err
 	}
+	if err := s.asks(r, wish{"release", ship.EnvironmentID{App: in.App}, in.By, in.Digest}); err != nil {
+		return err
+	}
 	m, err := s.Artifacts.Manifest(in.Digest)
 	if err != nil {
 		return err
@@ -49,6 +53,7 @@ func (s *server) addRelease(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	came(r, fmt.Sprintf("v%d", rel.Number))
 	return write(w, rel)
 }
 

@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/shiplock/shiplock/internal/deploy"
 	"github.com/shiplock/shiplock/internal/platform"
@@ -33,13 +35,28 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	audit auditor
+}
+
+type handler func(http.ResponseWriter, *http.Request) error
 
 // Handler returns the API.
 func Handler(c Config) http.Handler {
-	s := &server{c}
+	s := &server{Config: c}
 	mux := http.NewServeMux()
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
+	for pattern, h := range s.routes() {
+		mux.HandleFunc(pattern, s.handle(s.listened(h)))
+	}
+	return mux
+}
+
+// Routes returns the patterns of all routes, sorted.
+func Routes() []string { return slices.Sorted(maps.Keys((&server{}).routes())) }
+
+func (s *server) routes() map[string]handler {
+	return map[string]handler{
 		"GET /v1/version":             s.version,
 		"HEAD /v1/artifacts/{digest}": s.hasArtifact,
 		"PUT /v1/artifacts/{digest}":  s.putArtifact,
@@ -66,14 +83,12 @@ func Handler(c Config) http.Handler {
 		"POST /v1/backfills":          s.backfills,
 		"POST /v1/trash":              s.trash,
 		"POST /v1/drift":              s.drift,
-	} {
-		mux.HandleFunc(pattern, s.handle(h))
+		"GET /v1/audit":               s.auditLog,
 	}
-	return mux
 }
 
 // handle writes the error of h as a status and a [wire.Failure].
-func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+func (s *server) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := h(w, r)
 		if err == nil || errors.Is(err, context.Canceled) && r.Context().Err() != nil {

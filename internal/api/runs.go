@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -69,6 +70,19 @@ func (s *server) plan(w http.ResponseWriter, r *http.Request) error {
 	return write(w, p)
 }
 
+// ofRun says what a run was asked to do.
+func ofRun(req ship.Request) wish {
+	w := wish{action: req.Verb, env: req.Environment.ID, by: req.By, detail: fmt.Sprintf("v%d %s", req.Release.Number, req.Release.Artifact.Digest)}
+	if req.Options != (ship.Options{}) {
+		b, _ := json.Marshal(req.Options)
+		w.detail += " " + string(b)
+	}
+	if req.Reason != "" {
+		w.detail += fmt.Sprintf(" reason %q", req.Reason)
+	}
+	return w
+}
+
 func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	var in wire.NewRun
 	if err := read(r, &in); err != nil {
@@ -84,6 +98,9 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.asks(r, ofRun(req)); err != nil {
+		return err
+	}
 	if err := s.promoted(r.Context(), req); err != nil {
 		return err
 	}
@@ -93,6 +110,7 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.Start(run.ID)
+	came(r, "run "+run.ID)
 	return write(w, run)
 }
 
@@ -182,6 +200,9 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	}
 	run, err := s.Store.Run(r.Context(), r.PathValue("id"))
 	if err != nil {
+		return err
+	}
+	if err := s.asks(r, wish{in.Name, run.Request.Environment.ID, in.By, strings.TrimSpace(fmt.Sprintf("run %s %s %s", run.ID, in.Migration, in.As))}); err != nil {
 		return err
 	}
 	sig := ship.Signal{Name: in.Name, By: in.By}

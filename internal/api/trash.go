@@ -14,6 +14,15 @@ func (s *server) trash(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &in); err != nil {
 		return err
 	}
+	if in.Undrop || in.Purge {
+		w := wish{"undrop", in.Environment.ID, in.By, in.What}
+		if in.Purge {
+			w.action = "purge"
+		}
+		if err := s.asks(r, w); err != nil {
+			return err
+		}
+	}
 	req := ship.Request{Verb: "undrop", Environment: in.Environment, By: in.By}
 	all, err := s.Engine.Trash(r.Context(), req)
 	switch {

@@ -195,7 +195,7 @@ func listen(path string) (net.Listener, error) {
 func (a *App) serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: a.handler, ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: api.WithPeer,
 	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()

@@ -4,8 +4,12 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"os"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/shiplock/shiplock/internal/api"
+	"github.com/shiplock/shiplock/internal/peer"
 )
 
 // Local runs a server without a socket for as long as f lasts: the same engine
@@ -22,7 +26,10 @@ func Local(ctx context.Context, o Options, f func(ctx context.Context, dial func
 		return err
 	}
 	pipe := newPipe()
-	srv := &http.Server{Handler: a.handler} //nolint:gosec // only we can connect
+	srv := &http.Server{ //nolint:gosec // only we can connect
+		Handler:     a.handler,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return api.WithCred(ctx, peer.Cred{UID: os.Getuid(), PID: os.Getpid()}) },
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.runs.Run(ctx) })

@@ -143,7 +143,7 @@ func (s *session) root() *cobra.Command {
 	root.AddCommand(
 		s.initCommand(), s.doctorCommand(), s.configCommand(),
 		s.upCommand(), s.deployCommand(), s.planCommand(), s.rollbackCommand(),
-		s.statusCommand(), s.watchCommand(), s.logsCommand(), s.explainCommand(), s.historyCommand(),
+		s.statusCommand(), s.watchCommand(), s.logsCommand(), s.explainCommand(), s.historyCommand(), s.auditCommand(),
 		s.releaseCommand(), s.releasesCommand(),
 		s.lintCommand(), s.rehearseCommand(), s.schemaCommand(), s.migrateCommand(), s.maintenanceCommand(), s.backupCommand(), s.restoreCommand(),
 		s.resumeCommand(), s.abortCommand(),

@@ -9,8 +9,7 @@ import (
 	"net/http"
 	"os"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/shiplock/shiplock/internal/peer"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -37,29 +36,19 @@ type peerKey struct{}
 // withPeer remembers who is at the other end of a connection, as the kernel
 // knows it.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	uc, ok := c.(*net.UnixConn)
-	if !ok {
-		return ctx
-	}
-	raw, err := uc.SyscallConn()
+	cred, err := peer.Of(c)
 	if err != nil {
 		return ctx
 	}
-	var cred *unix.Ucred
-	if err := raw.Control(func(fd uintptr) {
-		cred, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil || cred == nil {
-		return ctx
-	}
-	return context.WithValue(ctx, peerKey{}, *cred)
+	return context.WithValue(ctx, peerKey{}, cred)
 }
 
 // onlyUs lets nobody in but the user the node runs as, and root.
 func onlyUs(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		peer, ok := r.Context().Value(peerKey{}).(unix.Ucred)
-		if !ok || peer.Uid != 0 && int(peer.Uid) != os.Getuid() {
-			reply(w, nil, ship.Errorf(ship.Unreachable, "run as the user the node runs as, or as root", "the node does not talk to uid %d", peer.Uid))
+		cred, ok := r.Context().Value(peerKey{}).(peer.Cred)
+		if !ok || cred.UID != 0 && cred.UID != os.Getuid() {
+			reply(w, nil, ship.Errorf(ship.Unreachable, "run as the user the node runs as, or as root", "the node does not talk to uid %d", cred.UID))
 			return
 		}
 		h.ServeHTTP(w, r)
