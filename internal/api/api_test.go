@@ -51,7 +51,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	engine, err := deploy.New(deploy.Config{
 		Journal: d.store, Artifacts: archives{d.artifacts}, Plugins: none{d}, Dir: dir,
-		Resolver: func(ship.Environment) (deploy.Resolver, error) { return nil, nil },
+		Resolver: func(ship.Environment) (deploy.Resolver, error) { return nil, errors.New("no secrets") },
 	})
 	if err != nil {
 		t.Fatal(err)

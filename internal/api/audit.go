@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -116,24 +117,30 @@ func came(r *http.Request, what string) {
 	}
 }
 
-// listened has the audit log say what became of what was asked for.
+// listened has the audit log say what became of what was asked for, also when
+// h panics.
 func (s *server) listened(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) (err error) {
 		of := &wished{came: "done"}
-		err := h(w, r.WithContext(context.WithValue(r.Context(), wishKey{}, of)))
-		if of.entry.Seq == 0 {
-			return err
-		}
-		e := of.entry
-		e.Detail = ""
-		if err != nil {
-			of.came = fmt.Sprintf("%s: %s", ship.KindOf(err), cut(err.Error(), 500))
-		}
-		e.Outcome = fmt.Sprintf("answers %d: %s", e.Seq, of.came)
-		if _, werr := s.log(context.WithoutCancel(r.Context()), audit.Entry{Actor: e.Actor, Says: e.Says, Action: e.Action, App: e.App, Env: e.Env, Outcome: e.Outcome}); werr != nil {
-			s.Log.Error("what became of a request is not in the audit log", "entry", e.Seq, "outcome", e.Outcome, "error", werr)
-		}
-		return err
+		err = errors.New("it broke off")
+		defer func() { s.answered(r, of, err) }()
+		return h(w, r.WithContext(context.WithValue(r.Context(), wishKey{}, of)))
+	}
+}
+
+// answered writes what became of a request, if it asked for a change.
+func (s *server) answered(r *http.Request, of *wished, err error) {
+	e := of.entry
+	if e.Seq == 0 {
+		return
+	}
+	if err != nil {
+		of.came = fmt.Sprintf("%s: %s", ship.KindOf(err), cut(err.Error(), 500))
+	}
+	outcome := fmt.Sprintf("answers %d: %s", e.Seq, of.came)
+	_, err = s.log(context.WithoutCancel(r.Context()), audit.Entry{Actor: e.Actor, Says: e.Says, Action: e.Action, App: e.App, Env: e.Env, Outcome: outcome})
+	if err != nil {
+		s.Log.Error("what became of a request is not in the audit log", "entry", e.Seq, "outcome", outcome, "error", err)
 	}
 }
 

@@ -87,7 +87,9 @@ func TestWhoeverAsksForAChangeIsInTheAuditLogBeforeAndAfter(t *testing.T) {
 			}
 		}
 	}
-	if !slices.ContainsFunc(d.log(), func(e audit.Entry) bool { return e.Action == "deploy" && strings.Contains(e.Detail, `v1 sha256:1 reason "Friday"`) }) {
+	if !slices.ContainsFunc(d.log(), func(e audit.Entry) bool {
+		return e.Action == "deploy" && strings.Contains(e.Detail, `v1 sha256:1 reason "Friday"`)
+	}) {
 		t.Error("what was to be deployed, and why, is not there")
 	}
 }
