@@ -70,7 +70,7 @@ func nodeOnly(t *testing.T) *world {
 	return w
 }
 
-func TestTwoDeployersWithoutAServerExcludeEachOther(t *testing.T) {
+func TestA42TwoDeployersWithoutAServerExcludeEachOther(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, nodeOnly(t), pace{pause: "1", watch: "500ms"})
 	first, second := y.alone(), y.another().alone()
