@@ -30,7 +30,6 @@ func sections() []section {
 		{"verdict", "How soon a bad release is noticed", "By simulation through the product's own evaluator, beside the rules that other tools use."},
 		{"deploy", "What a deployment costs", "Beside `zip`, `unzip` and `sha256sum` of the same tree in the same round."},
 		{"backfill", "Backfills beside writers", "One column of a table is filled in three ways, under the same constant load."},
-		{"lint", "The linter on a real server", "What the rules say, and what PostgreSQL did."},
 	}
 }
 
@@ -63,7 +62,7 @@ func page(results fs.FS) (string, error) {
 	var b strings.Builder
 	b.WriteString("# Benchmarks\n\nMade by `make bench`, which runs each and writes this page; every single number is in [bench/results](../bench/results). " +
 		"Numbers belong to the machine and the hour they were measured in: only what stands in one table may be compared. " +
-		"[Measurements](measurements.md) explains how each is made and what it does not show.\n")
+		"[Measurements](measurements.md) explains how each is made and what it does not show, and has the [linter](measurements.md#lint) beside a real server.\n")
 	found := 0
 	for _, s := range sections() {
 		fmt.Fprintf(&b, "\n## %s\n\n    go run ./bench/%s\n\n%s\n\n", s.title, s.name, s.text)
