@@ -3,6 +3,7 @@ package sqltext
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // The limits of [Split].
@@ -16,7 +17,7 @@ const (
 type Statement struct {
 	SQL      string
 	Line     int // of its first byte, from 1
-	Column   int // in bytes, from 1
+	Column   int // in characters, from 1
 	Offset   int // in bytes, from 0
 	Comments []string
 }
@@ -56,7 +57,7 @@ type splitter struct {
 	parens int // open parentheses: a semicolon within belongs to a rule's actions
 	body   int // open BEGIN ATOMIC and the CASEs within it
 
-	counted, line, lineStart int // how far lines are counted, and the last one's number and offset
+	counted, line, column int // how far lines are counted, and where that is; column from 0
 }
 
 func (sp *splitter) add(t token) error {
@@ -145,7 +146,7 @@ func (sp *splitter) finish() error {
 	}
 	sp.count(start)
 	sp.done = append(sp.done, Statement{
-		SQL: sp.text[start:end], Line: sp.line, Column: start - sp.lineStart + 1, Offset: start, Comments: sp.comments,
+		SQL: sp.text[start:end], Line: sp.line, Column: sp.column + 1, Offset: start, Comments: sp.comments,
 	})
 	sp.comments = nil
 	return nil
@@ -155,9 +156,12 @@ func (sp *splitter) finish() error {
 // at once.
 func (sp *splitter) count(at int) {
 	for i := sp.counted; i < at; i++ {
-		if sp.text[i] == '\n' {
+		switch {
+		case sp.text[i] == '\n':
 			sp.line++
-			sp.lineStart = i + 1
+			sp.column = 0
+		case utf8.RuneStart(sp.text[i]):
+			sp.column++
 		}
 	}
 	sp.counted = at

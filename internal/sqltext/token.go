@@ -3,6 +3,7 @@ package sqltext
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Dialect names whose lexical rules a text follows.
@@ -15,7 +16,7 @@ const (
 )
 
 // An Error says where a text cannot be read. Line and Column count from 1,
-// columns in bytes.
+// columns in characters.
 type Error struct {
 	Line   int
 	Column int
@@ -216,7 +217,7 @@ func (s *scanner) fail(at int, text string) *Error {
 // position returns the line and column of an offset.
 func position(text string, at int) (line, column int) {
 	before := text[:at]
-	return strings.Count(before, "\n") + 1, at - strings.LastIndexByte(before, '\n')
+	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
 }
 
 // lineLength returns the length of the first line without its end.
