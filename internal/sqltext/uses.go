@@ -23,7 +23,7 @@ func Uses(sql string, d Dialect, t Taken) bool {
 	if !u.named {
 		return false
 	}
-	return t.Column == "" || u.byName() || u.byStar() || u.byRow()
+	return t.Column == "" || u.byName() || u.byStar() || u.byRow() || u.unsaid()
 }
 
 // A usage is a statement with its scopes: the inside of each parenthesis is one,
@@ -53,8 +53,15 @@ func noAlias(word string) bool {
 func (u *usage) read() {
 	u.scopes = map[int]bool{}
 	u.place = make([]bool, len(u.tokens))
-	open, next := []int{0}, 1
-	under := map[int]string{}
+	open, next, under := []int{0}, 1, map[int]string{}
+	inner := func(i int) int { // the scope that a parenthesis opens
+		if u.joins(i) {
+			return open[len(open)-1]
+		}
+		under[next] = ""
+		next++
+		return next - 1
+	}
 	for i, t := range u.tokens {
 		ident := ""
 		if t.kind == tokenWord || t.kind == tokenQuoted {
@@ -71,14 +78,30 @@ func (u *usage) read() {
 		scope := open[len(open)-1]
 		u.scope, u.clause = append(u.scope, scope), append(u.clause, under[scope])
 		if u.is(i, "(") {
-			open = append(open, next)
-			under[next] = ""
-			next++
+			open = append(open, inner(i))
 		}
 	}
 	for i := range u.tokens {
 		u.source(i)
 	}
+}
+
+// joins tells whether a parenthesis holds tables that are joined, which belong
+// to the query around it.
+func (u *usage) joins(i int) bool {
+	for i > 0 && u.is(i-1, "(") {
+		i--
+	}
+	at := i
+	for u.is(at, "(") {
+		at++
+	}
+	for _, word := range []string{"SELECT", "WITH", "VALUES", "TABLE"} {
+		if u.is(at, word) {
+			return false
+		}
+	}
+	return u.is(i-1, "FROM") || u.is(i-1, "JOIN") || u.is(i-1, ",") && u.clause[i-1] == "FROM"
 }
 
 // source notes a table, or what stands in a table's place, with its alias.
@@ -177,8 +200,8 @@ func (u *usage) byStar() bool {
 
 // isStar tells a star for all columns from a multiplication and from count(*).
 func (u *usage) isStar(i int) bool {
-	if u.is(i-1, "(") {
-		return false
+	if u.is(i-1, "(") || u.is(i-1, ".") {
+		return u.is(i-1, ".")
 	}
 	last := i+1 == len(u.tokens)
 	return last || slices.ContainsFunc([]string{"FROM", ",", ")", ";", "INTO", "WHERE"}, func(w string) bool { return u.is(i+1, w) })
@@ -198,12 +221,24 @@ func (u *usage) listless(i int) bool {
 	if u.is(after, "AS") {
 		after += 2
 	}
-	for _, word := range []string{"VALUES", "SELECT", "WITH", "TABLE", "FROM", "TO"} {
+	for _, word := range []string{"VALUES", "SELECT", "WITH", "TABLE", "FROM", "TO", "OVERRIDING"} {
 		if u.is(after, word) || u.is(after, "(") && u.is(after+1, word) {
 			return true
 		}
 	}
 	return u.is(start-1, "TABLE") && after >= len(u.tokens)
+}
+
+// unsaid looks for columns that a statement uses without a word of them: those
+// of the same name on both sides of a NATURAL join, and all of them where MERGE
+// inserts without a list.
+func (u *usage) unsaid() bool {
+	for i := range u.tokens {
+		if u.is(i, "NATURAL") || u.is(i, "INSERT") && (u.is(i+1, "VALUES") || u.is(i+1, "OVERRIDING")) {
+			return true
+		}
+	}
+	return false
 }
 
 // byRow looks for the table or an alias of it where a value is expected.
