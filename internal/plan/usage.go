@@ -21,6 +21,7 @@ type Sample struct {
 	Calls   map[string]int64 `json:"calls"` // by statement, of those that use it
 	Used    []Use            `json:"used"`  // newest first
 	Lost    string           `json:"lost,omitempty"`
+	Taken   []sqltext.Taken  `json:"taken"` // what was looked for
 }
 
 // mostUses bounds what is kept of the statements that were called.
@@ -28,9 +29,12 @@ const mostUses = 50
 
 // Look returns the sample that follows one, nil being none. Where the server
 // forgot something, by a reset or because entries gave way, what we know begins
-// anew.
+// anew, and so it does when something else is taken away than was looked for.
 func Look(before *Sample, seen database.Statements, taken []sqltext.Taken) Sample {
-	now := Sample{At: seen.At, Reset: seen.Reset, Evicted: seen.Evicted, Calls: map[string]int64{}}
+	now := Sample{At: seen.At, Reset: seen.Reset, Evicted: seen.Evicted, Calls: map[string]int64{}, Taken: taken}
+	if before != nil && !slices.EqualFunc(before.Taken, taken, func(a, b sqltext.Taken) bool { return a.String() == b.String() }) {
+		before = nil
+	}
 	var called []Use
 	for _, s := range seen.All {
 		if !changesOrReads(s.SQL) || !slices.ContainsFunc(taken, func(t sqltext.Taken) bool { return sqltext.Uses(s.SQL, sqltext.Postgres, t) }) {
@@ -48,23 +52,45 @@ func Look(before *Sample, seen database.Statements, taken []sqltext.Taken) Sampl
 			called = append(called, Use{SQL: s.SQL, Calls: calls, After: before.At, Until: seen.At})
 		}
 	}
-	switch {
-	case before == nil && len(now.Calls) == 0 && seen.Evicted == 0 && !seen.Reset.IsZero():
-		now.Since = seen.Reset // none was ever called since
-	case before == nil:
-		now.Since = seen.At
-	case seen.Reset.After(before.At):
-		now.Since, now.Used = seen.Reset, before.Used
-		now.Lost = fmt.Sprintf("pg_stat_statements was reset at %s; leave it alone until then", seen.Reset.UTC().Format(time.DateTime))
-	case seen.Evicted != before.Evicted:
-		now.Since, now.Used = seen.At, before.Used
-		now.Lost = "entries of pg_stat_statements gave way to others; raise pg_stat_statements.max"
-	default:
-		now.Since, now.Used, now.Lost = before.Since, before.Used, before.Lost
-	}
+	now.since(before, seen)
 	now.Used = append(called, now.Used...)
 	now.Used = now.Used[:min(len(now.Used), mostUses)]
 	return now
+}
+
+// since says from when on no use escaped us, and what was lost.
+func (s *Sample) since(before *Sample, seen database.Statements) {
+	s.Since = seen.At
+	if before == nil {
+		if len(s.Calls) == 0 && seen.Evicted == 0 && !seen.Reset.IsZero() {
+			s.Since = seen.Reset // none was ever called since
+		}
+		return
+	}
+	s.Used = before.Used
+	switch {
+	case seen.Reset.After(before.At):
+		s.Since = seen.Reset
+		s.Lost = fmt.Sprintf("pg_stat_statements was reset at %s; leave it alone until then", seen.Reset.UTC().Format(time.DateTime))
+	case !seen.Reset.Equal(before.Reset):
+		s.Lost = "pg_stat_statements is another one than before: a replica that took over, or a restored server"
+	case seen.Evicted != before.Evicted:
+		s.Lost = "entries of pg_stat_statements gave way to others; raise pg_stat_statements.max"
+	case s.fewer(before):
+		s.Lost = "statements were taken out of pg_stat_statements one by one; leave it alone until then"
+	default:
+		s.Since, s.Lost = before.Since, before.Lost
+	}
+}
+
+// fewer tells whether a statement has fewer calls than before, or none.
+func (s *Sample) fewer(before *Sample) bool {
+	for id, calls := range before.Calls {
+		if s.Calls[id] < calls {
+			return true
+		}
+	}
+	return false
 }
 
 // changesOrReads leaves out what only changes the schema, the copies that

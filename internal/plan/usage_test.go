@@ -65,8 +65,24 @@ func TestAResetAndEntriesThatGaveWayBeginTheCountAnew(t *testing.T) {
 	if !reset.Since.Equal(noon.Add(time.Hour)) || reset.Lost == "" || len(reset.Used) != 1 || reset.Used[0].Calls != 2 {
 		t.Errorf("after a reset: %+v", reset)
 	}
+	for name, change := range map[string]func(*database.Statements){
+		"one statement was reset": func(s *database.Statements) { s.All = s.All[1:] },
+		"and is called again":     func(s *database.Statements) { s.All[0].Calls = 3 },
+		"a replica took over":     func(s *database.Statements) { s.Reset = noon.Add(-48 * time.Hour) },
+	} {
+		if got := plan.Look(&first, counted(2, 12, change), taken); !got.Since.Equal(noon.Add(2*time.Hour)) || got.Lost == "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 	gone := plan.Look(&first, counted(2, 12, func(s *database.Statements) { s.Evicted = 1 }), taken)
 	if !gone.Since.Equal(noon.Add(2*time.Hour)) || gone.Lost == "" || len(gone.Used) != 0 {
 		t.Errorf("after entries gave way: %+v", gone)
+	}
+}
+
+func TestACountForSomethingElseBeginsAnew(t *testing.T) {
+	first := plan.Look(nil, counted(0, 12), []sqltext.Taken{{Kind: "column", Table: "products", Column: "tax"}})
+	if got := plan.Look(&first, counted(3, 12), taken); !got.Since.Equal(noon.Add(3 * time.Hour)) {
+		t.Errorf("what used the price is known since %s, when nobody looked for it", got.Since)
 	}
 }

@@ -53,6 +53,9 @@ func readStatements(ctx context.Context, conn *pgx.Conn, schema string, out *dat
 	if reset != nil {
 		out.Reset = *reset
 	}
+	if err := uncounted(ctx, conn, out); err != nil || out.Missing != "" {
+		return err
+	}
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT userid::text || '.' || queryid::text || '.' || toplevel::text, query, calls
 		FROM %s.pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT %d`, schema, mostStatements))
 	if err != nil {
@@ -73,9 +76,31 @@ func readStatements(ctx context.Context, conn *pgx.Conn, schema string, out *dat
 		s.ID, s.SQL = *id, *text
 		out.All = append(out.All, s)
 	}
+	if len(out.All)+hidden == mostStatements {
+		out.Missing = fmt.Sprintf("there are more than %d statements: not all of them are read", mostStatements-1)
+	}
 	if hidden > 0 {
 		out.Missing = fmt.Sprintf("%d statements of other roles are hidden from ours", hidden)
 		out.Next = "GRANT pg_read_all_stats TO the role of migrate_url"
 	}
 	return rows.Err()
+}
+
+// uncounted says when the server is told to count nothing, or nothing of a role.
+func uncounted(ctx context.Context, conn *pgx.Conn, out *database.Statements) error {
+	var server bool
+	var roles string
+	err := conn.QueryRow(ctx, `SELECT coalesce(current_setting('pg_stat_statements.track', true), '') = 'none',
+			coalesce((SELECT string_agg(DISTINCT CASE s.setrole WHEN 0 THEN 'this database' ELSE 'role ' || pg_get_userbyid(s.setrole) END, ', ')
+				FROM pg_db_role_setting s WHERE 'pg_stat_statements.track=none' = ANY (s.setconfig)
+				AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))), '')`).Scan(&server, &roles)
+	switch {
+	case err != nil:
+		return err
+	case roles != "":
+		out.Missing, out.Next = "pg_stat_statements counts nothing of "+roles, "ALTER ROLE … RESET pg_stat_statements.track"
+	case server:
+		out.Missing, out.Next = "pg_stat_statements is told to count nothing", "set pg_stat_statements.track to top"
+	}
+	return nil
 }
