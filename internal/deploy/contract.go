@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -118,8 +119,8 @@ func (w *work) contractFacts(ctx context.Context, f *plan.Facts, evidence bool) 
 		return err
 	}
 	f.Needed = map[string]plan.Needed{}
-	for _, m := range all {
-		f.Needed[m.ID] = w.needed(ctx, m)
+	for i := range all {
+		f.Needed[all[i].ID] = w.needed(ctx, all[:i+1])
 	}
 	f.Usage = w.usage(ctx, all)
 	return nil
@@ -172,9 +173,11 @@ func (w *work) served(ctx context.Context, f *plan.Facts) error {
 	return nil
 }
 
-// needed asks the database what needs what a contract takes away, but for what
-// the contract drops itself.
-func (w *work) needed(ctx context.Context, m ship.Migration) plan.Needed {
+// needed asks the database what needs what the last of some contracts takes
+// away, but for what it and those before it drop themselves: it is asked again
+// when they have.
+func (w *work) needed(ctx context.Context, upTo []ship.Migration) plan.Needed {
+	m := upTo[len(upTo)-1]
 	s, ok := w.db.(database.Shaper)
 	if !ok {
 		return plan.Needed{Missing: "this kind of database does not say what needs what"}
@@ -187,13 +190,27 @@ func (w *work) needed(ctx context.Context, m ship.Migration) plan.Needed {
 	if err != nil {
 		return plan.Needed{Missing: w.mask.String(err.Error())}
 	}
-	gone := dropped(m.SQL, w.dialect())
-	all = slices.DeleteFunc(all, func(d database.Dependent) bool {
-		name, _, _ := strings.Cut(d.Name, " of ")
-		name, _, _ = strings.Cut(name, "(")
-		return gone[unqualified(name)]
-	})
+	gone := map[string]bool{}
+	for _, x := range upTo {
+		maps.Copy(gone, dropped(x.SQL, w.dialect()))
+	}
+	all = slices.DeleteFunc(all, func(d database.Dependent) bool { return gone[dependent(d)] })
 	return plan.Needed{All: all}
+}
+
+// dependent names a dependent as dropped does.
+func dependent(d database.Dependent) string {
+	name, _, _ := strings.Cut(d.Name, " of ")
+	name, _, _ = strings.Cut(name, "(")
+	switch d.Kind {
+	case "foreign key":
+		return "constraint " + unqualified(name)
+	case "generated column", "column", "default of":
+		if at := strings.LastIndex(name, "."); at >= 0 {
+			return "column " + unqualified(name[:at]) + "." + unqualified(name)
+		}
+	}
+	return unqualified(name)
 }
 
 func unqualified(name string) string {
@@ -201,7 +218,8 @@ func unqualified(name string) string {
 	return strings.ToLower(name[strings.LastIndex(name, ".")+1:])
 }
 
-// dropped returns the names of what a text drops.
+// dropped returns the names of what a text drops: of an object alone, and
+// "constraint k" and "column t.c".
 func dropped(text string, d sqltext.Dialect) map[string]bool {
 	all, err := sqltext.Split(text, d)
 	if err != nil {
@@ -211,11 +229,16 @@ func dropped(text string, d sqltext.Dialect) map[string]bool {
 	for _, s := range all {
 		t := s.Tree(d)
 		for _, name := range t.Names {
-			gone[unqualified(name)] = gone[unqualified(name)] || t.Verb == "DROP"
-		}
-		for _, p := range t.Parts {
-			if p.Verb == "DROP CONSTRAINT" || p.Verb == "DROP COLUMN" {
-				gone[unqualified(p.Name)] = true
+			if t.Verb == "DROP" {
+				gone[unqualified(name)] = true
+			}
+			for _, p := range t.Parts {
+				switch p.Verb {
+				case "DROP CONSTRAINT":
+					gone["constraint "+unqualified(p.Name)] = true
+				case "DROP COLUMN":
+					gone["column "+unqualified(name)+"."+unqualified(p.Name)] = true
+				}
 			}
 		}
 	}

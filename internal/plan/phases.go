@@ -139,7 +139,7 @@ func removed(m ship.Migration) (t sqltext.Takings, ok bool) {
 func Pieces(m ship.Migration, d sqltext.Dialect) []database.Piece {
 	var all []database.Piece
 	for _, x := range Takes(m, d).Taken {
-		if x.Used() || x.Kind == "function" || x.Kind == "type" || x.Kind == "sequence" {
+		if x.Used() || slices.Contains([]string{"function", "type", "domain", "sequence"}, x.Kind) {
 			all = append(all, database.Piece{Kind: x.Kind, Table: x.Table, Column: x.Column})
 		}
 	}

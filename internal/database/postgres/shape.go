@@ -48,9 +48,32 @@ const dependentsQuery = `WITH ` + foundPart + `,
 		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, found WHERE i.inhparent = found.rel AND $2 = '' AND NOT c.relispartition
 	ORDER BY 1, 2`
 
+// othersQuery yields what needs a type, a function or a sequence, as pg_depend
+// has it: without CASCADE the server refuses to drop it, with it these go too.
+const othersQuery = `WITH found AS (
+		SELECT 'pg_type'::regclass AS class, t.oid FROM pg_type t
+			WHERE $2 IN ('type', 'domain') AND to_regtype($1) IN (t.oid, t.typelem) AND (t.oid = to_regtype($1) OR t.typcategory = 'A')
+		UNION SELECT 'pg_proc'::regclass, p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+			WHERE $2 = 'function' AND CASE WHEN $1 LIKE '%"."%' THEN format('"%s"."%s"', n.nspname, p.proname) ELSE format('"%s"', p.proname) END = $1
+		UNION SELECT 'pg_class'::regclass, to_regclass($1) WHERE $2 = 'sequence'),
+	deps AS (
+		SELECT DISTINCT d.classid, d.objid, d.objsubid FROM pg_depend d JOIN found f ON d.refclassid = f.class AND d.refobjid = f.oid
+			WHERE d.deptype IN ('n', 'a') AND NOT EXISTS (SELECT FROM found x WHERE x.class = d.classid AND x.oid = d.objid))
+	SELECT 'column', objid::regclass::text || '.' || a.attname
+		FROM deps JOIN pg_attribute a ON a.attrelid = objid AND a.attnum = objsubid WHERE classid = 'pg_class'::regclass AND objsubid > 0 AND NOT a.attisdropped
+	UNION SELECT 'default of', f.adrelid::regclass::text || '.' || a.attname
+		FROM deps JOIN pg_attrdef f ON classid = 'pg_attrdef'::regclass AND f.oid = objid JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+	UNION SELECT 'trigger', g.tgname || ' of ' || g.tgrelid::regclass::text FROM deps JOIN pg_trigger g ON classid = 'pg_trigger'::regclass AND g.oid = objid
+	UNION SELECT CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, c.oid::regclass::text
+		FROM deps JOIN pg_rewrite r ON classid = 'pg_rewrite'::regclass AND r.oid = objid JOIN pg_class c ON c.oid = r.ev_class
+	UNION SELECT 'function', objid::regprocedure::text FROM deps WHERE classid = 'pg_proc'::regclass
+	UNION SELECT 'object', pg_describe_object(classid, objid, objsubid) FROM deps
+		WHERE classid NOT IN ('pg_attrdef'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass, 'pg_proc'::regclass) AND NOT (classid = 'pg_class'::regclass AND objsubid > 0)
+	ORDER BY 1, 2`
+
 // functionsQuery yields the code of functions, of which the catalog does not
 // know what it uses.
-const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc,
+const functionsQuery = `SELECT p.oid::regprocedure::text, p.prosrc, l.lanname,
 		coalesce((SELECT string_agg(DISTINCT t.relname, ' ') FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid WHERE g.tgfoid = p.oid AND NOT g.tgisinternal), '')
 	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', '_shiplock', '_shiplock_trash') AND n.nspname NOT LIKE 'pg\_%' AND p.prosrc <> '' AND l.lanname NOT IN ('c', 'internal')
@@ -63,8 +86,8 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 		if err != nil {
 			return err
 		}
-		bodies, err := pgx.CollectRows(functions, func(row pgx.CollectableRow) (x [3]string, err error) {
-			return x, row.Scan(&x[0], &x[1], &x[2])
+		bodies, err := pgx.CollectRows(functions, func(row pgx.CollectableRow) (x code, err error) {
+			return x, row.Scan(&x.name, &x.body, &x.language, &x.tables)
 		})
 		if err != nil {
 			return err
@@ -76,8 +99,8 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 			}
 			all = append(all, found...)
 			for _, b := range bodies {
-				if namesPart(b[1], p) || ofTrigger(b[1], b[2], p) {
-					all = append(all, database.Dependent{Kind: "function", Name: b[0], On: p, Read: true})
+				if b.names(p) || b.ofTrigger(p) {
+					all = append(all, database.Dependent{Kind: "function", Name: b.name, On: p, Read: true})
 				}
 			}
 		}
@@ -87,7 +110,11 @@ func (d *DB) Dependents(ctx context.Context, parts []database.Piece) (all []data
 }
 
 func dependents(ctx context.Context, conn *pgx.Conn, p database.Piece) (all []database.Dependent, err error) {
-	rows, err := conn.Query(ctx, dependentsQuery, quotedName(p.Table), p.Column)
+	query, of := dependentsQuery, p.Column
+	if !ofName(p) {
+		query, of = othersQuery, p.Kind
+	}
+	rows, err := conn.Query(ctx, query, quotedName(p.Table), of)
 	if err != nil {
 		return nil, err
 	}
@@ -97,28 +124,42 @@ func dependents(ctx context.Context, conn *pgx.Conn, p database.Piece) (all []da
 	})
 }
 
+// ofName tells a part that statements use by its name from a type, a function or
+// a sequence.
+func ofName(p database.Piece) bool {
+	return p.Kind != "function" && p.Kind != "type" && p.Kind != "domain" && p.Kind != "sequence"
+}
+
+// A code is a function's, with the tables whose triggers call it.
+type code struct{ name, body, language, tables string }
+
 // ofTrigger tells whether the code of a trigger of the part's table, which knows
 // the table as NEW and OLD, has the column's name in it.
-func ofTrigger(body, tables string, p database.Piece) bool {
-	if p.Column == "" || !slices.Contains(strings.Fields(tables), p.Table[strings.LastIndex(p.Table, ".")+1:]) {
-		return false
-	}
-	words := strings.FieldsFunc(body, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, p.Column) })
+func (c code) ofTrigger(p database.Piece) bool {
+	return p.Column != "" && slices.Contains(strings.Fields(c.tables), p.Table[strings.LastIndex(p.Table, ".")+1:]) && hasWord(c.body, p.Column)
+}
+
+func hasWord(text, word string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
 }
 
 // quotedName writes a name so that the server does not fold it again.
 func quotedName(name string) string { return pgx.Identifier(strings.Split(name, ".")).Sanitize() }
 
-// namesPart tells whether a function's code uses a part, statement by
-// statement; code that is no SQL does when the words are in it.
-func namesPart(body string, p database.Piece) bool {
-	taken := sqltext.Taken{Kind: p.Kind, Table: p.Table, Column: p.Column}
-	if p.Kind == "function" || p.Kind == "type" || p.Kind == "sequence" {
-		return strings.Contains(strings.ToLower(body), strings.ToLower(p.Table[strings.LastIndex(p.Table, ".")+1:]))
+// names tells whether the code uses a part, statement by statement. Code that
+// makes its statements as it goes, or is in another language, does when the words
+// are in it.
+func (c code) names(p database.Piece) bool {
+	table := p.Table[strings.LastIndex(p.Table, ".")+1:]
+	if !ofName(p) {
+		return hasWord(c.body, table)
 	}
-	for _, statement := range strings.Split(body, ";") {
-		if sqltext.Uses(statement, sqltext.Postgres, taken) {
+	if c.language != "sql" && c.language != "plpgsql" || hasWord(c.body, "EXECUTE") {
+		return hasWord(c.body, table) && (p.Column == "" || hasWord(c.body, p.Column))
+	}
+	for _, statement := range strings.Split(c.body, ";") {
+		if sqltext.Uses(statement, sqltext.Postgres, sqltext.Taken{Kind: p.Kind, Table: p.Table, Column: p.Column}) {
 			return true
 		}
 	}

@@ -27,6 +27,12 @@ const shaped = `
 	CREATE TRIGGER dear AFTER UPDATE OF price ON product FOR EACH ROW WHEN (NEW.price > 1) EXECUTE FUNCTION kept();
 	ALTER TABLE product ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY cheap ON product USING (tax < 10);
+	CREATE TYPE mood AS ENUM ('good', 'bad');
+	CREATE DOMAIN short AS text CHECK (length(VALUE) < 9);
+	CREATE FUNCTION fee(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+	CREATE SEQUENCE counter;
+	CREATE TABLE diary (mood mood DEFAULT 'good', moods mood[], said short, fee integer DEFAULT fee(1), n bigint DEFAULT nextval('counter'));
+	CREATE FUNCTION made() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'UPDATE diary SET said = NULL'; END $$;
 	CREATE SCHEMA other;
 	CREATE TABLE other.product (price integer);
 	CREATE VIEW other.prices AS SELECT price FROM other.product;`
@@ -54,6 +60,12 @@ func TestWhatNeedsAColumnOrATable(t *testing.T) {
 		{database.Piece{Kind: "table", Table: "product"}, []string{"foreign key sale_product_fkey of sale", "function kept()", "function total()", "materialized view notes", "view dear"}},
 		{database.Piece{Kind: "table", Table: "sale"}, nil},
 		{database.Piece{Kind: "view", Table: "dear"}, nil},
+		{database.Piece{Kind: "column", Table: "diary", Column: "said"}, []string{"function made()"}},
+		{database.Piece{Kind: "type", Table: "mood"}, []string{"column diary.mood", "column diary.moods", "default of diary.mood"}},
+		{database.Piece{Kind: "domain", Table: "short"}, []string{"column diary.said"}},
+		{database.Piece{Kind: "function", Table: "fee"}, []string{"default of diary.fee"}},
+		{database.Piece{Kind: "function", Table: "stamp"}, []string{"trigger stamp of product"}},
+		{database.Piece{Kind: "sequence", Table: "counter"}, []string{"default of diary.n"}},
 	} {
 		all, err := db.Dependents(t.Context(), []database.Piece{c.part})
 		if err != nil {
@@ -113,12 +125,18 @@ func TestCountedStatementsAreThoseOfThisDatabase(t *testing.T) {
 	if n := calls(); n != 3 {
 		t.Errorf("%d calls, want 3", n)
 	}
+	// What is not counted does not look like what nobody does.
+	populate(t, u, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'quiet') THEN CREATE ROLE quiet; END IF; END $$; DO $$ BEGIN EXECUTE format('ALTER ROLE quiet IN DATABASE %I SET pg_stat_statements.track = none', current_database()); END $$")
+	if s, err := db.Statements(t.Context()); err != nil || !strings.Contains(s.Missing, "counts nothing of role quiet") {
+		t.Errorf("of a role that is not counted: %+v, %v", s.Missing, err)
+	}
 	// A role that may not see what others send does not take that for silence.
 	populate(t, u, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'blind') THEN CREATE ROLE blind LOGIN; END IF; END $$")
 	blind, err := postgres.New(database.Config{URL: ship.NewSecret(strings.Replace(u, "//postgres@", "//blind@", 1))}, plugin.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	populate(t, u, "DO $$ BEGIN EXECUTE format('ALTER ROLE quiet IN DATABASE %I RESET ALL', current_database()); END $$")
 	if s, err := blind.Statements(t.Context()); err != nil || !strings.Contains(s.Missing, "hidden from ours") {
 		t.Errorf("to a role without rights: %+v, %v", s.Missing, err)
 	}
