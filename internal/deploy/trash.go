@@ -9,87 +9,9 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/database"
-	"github.com/shiplock/shiplock/internal/lint"
-	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
-	"github.com/shiplock/shiplock/internal/sqltext"
 )
-
-// drops lists what a migration drops and is to be copied aside first.
-func (w *work) drops(ctx context.Context, mig ship.Migration) []ship.Drop {
-	env := w.run.Request.Environment
-	statements, found := w.dropsOf(mig)
-	if len(found) == 0 || env.Migrate.Trash.Off != "" || env.Migrate.Trash.Keep <= 0 {
-		return nil
-	}
-	only, besides := w.onlyDrops(ctx, mig, statements)
-	out := make([]ship.Drop, len(found))
-	for i, d := range found {
-		out[i] = ship.Drop{
-			Migration: mig.ID, Table: d.Table, Column: d.Column, Stays: d.Stays, Only: only, Besides: besides,
-			Until: time.Now().Add(env.Migrate.Trash.Keep).UTC(), MaxSize: env.Migrate.Trash.MaxSize,
-		}
-	}
-	return out
-}
-
-// dropsOf reads what a migration drops. What cannot be read cannot be told;
-// lint has said so.
-func (w *work) dropsOf(mig ship.Migration) ([]sqltext.Statement, []sqltext.Drop) {
-	statements, err := sqltext.Split(mig.SQL, w.dialect())
-	if err != nil || w.run.Request.Environment.Migrate == nil {
-		return nil, nil
-	}
-	return statements, sqltext.Drops(statements, w.dialect())
-}
-
-// onlyDrops tells whether older releases can live with a migration but for its
-// drops, and which indexes and constraints it drops besides: those have to
-// come back with the rest.
-func (w *work) onlyDrops(ctx context.Context, mig ship.Migration, statements []sqltext.Statement) (only bool, besides []string) {
-	rest := mig
-	rest.Declared, rest.SQL = "", ""
-	if slices.ContainsFunc(mig.Operations, func(op string) bool { return op != "" && op[0] >= 'A' && op[0] <= 'Z' }) { // Django's
-		for _, op := range mig.Operations {
-			kind, _, _ := strings.Cut(op, " ")
-			if !slices.Contains([]string{"RemoveField", "DeleteModel", "RemoveIndex", "AlterModelOptions", "AlterModelManagers", "CreateModel", "AddIndex"}, kind) {
-				return false, nil
-			}
-		}
-		return true, nil
-	}
-	for _, s := range statements {
-		t := s.Tree(w.dialect())
-		switch {
-		case t.Verb == "DROP" && t.Object == "TABLE" && !t.Cascade, t.Verb == "COMMIT", t.Verb == "BEGIN":
-		case t.Verb == "DROP" && t.Object == "INDEX":
-			besides = append(besides, t.Names...)
-		case t.Verb == "ALTER" && t.Object == "TABLE" && !slices.ContainsFunc(t.Parts, keeps):
-			for _, p := range t.Parts {
-				if p.Verb == "DROP CONSTRAINT" {
-					besides = append(besides, p.Name)
-				}
-			}
-		default:
-			rest.SQL += s.SQL + ";\n"
-		}
-	}
-	if rest.SQL == "" {
-		return true, besides
-	}
-	linter, err := lint.New(rules.All())
-	if err != nil {
-		return false, besides
-	}
-	o, _ := w.lintOptions(ctx)
-	return linter.Classify(rest, o).Phase != ship.Contract, besides
-}
-
-// keeps tells whether an action of ALTER TABLE is not one that only drops.
-func keeps(p sqltext.Part) bool {
-	return p.Verb != "DROP COLUMN" && p.Verb != "DROP CONSTRAINT" || p.Cascade
-}
 
 // aside has what a migration drops copied aside: in the transaction of the
 // migration where that is ours, else right before its tool begins. It returns
