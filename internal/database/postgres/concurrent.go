@@ -117,7 +117,8 @@ func leftInvalid(before, after []index, names []string) *index {
 	for i := range after {
 		found := &after[i]
 		known := slices.ContainsFunc(before, func(b index) bool { return b.oid == found.oid })
-		if slices.Contains(names, found.bare) || !known && slices.Contains(names, found.table) {
+		original, _, _ := strings.Cut(found.bare, "_cc") // REINDEX builds a copy
+		if slices.Contains(names, found.bare) || !known && (slices.Contains(names, found.table) || slices.Contains(names, original)) {
 			return found
 		}
 	}

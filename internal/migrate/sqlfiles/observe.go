@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -51,7 +50,7 @@ func (j *job) known(ctx context.Context, r ship.Record) (bool, error) {
 	}
 	for _, s := range j.steps {
 		if s.first == done {
-			found, err := j.look(ctx, s)
+			found, _, err := j.look(ctx, s)
 			return found != unclear, err
 		}
 	}
@@ -65,22 +64,23 @@ const (
 	unclear trace = iota
 	absent        // not there, or harmless to do again
 	broken        // there, but not usable: to be removed before it is done again
+	halfway       // begun in a way that can only be brought to its end
 	present       // done
 )
 
 // resume finds out whether a step that was begun is done, and clears away what
 // it left half done. With unseen its end was not seen; otherwise it failed.
 func (j *job) resume(ctx context.Context, s step, unseen bool) (done bool, err error) {
-	found, err := j.look(ctx, s)
+	found, mend, err := j.look(ctx, s)
 	if err != nil {
 		return false, err
 	}
-	switch {
-	case found == broken:
-		name, _ := index(s.statements[0].head)
-		if err := j.project.Session.Do(ctx, ship.Work{Statements: []string{"DROP INDEX CONCURRENTLY IF EXISTS " + name}}); err != nil {
-			return false, fmt.Errorf("drop the index %s that an earlier attempt left invalid: %w", name, err)
+	for _, sql := range mend {
+		if err := j.project.Session.Do(ctx, ship.Work{Statements: []string{sql}}); err != nil {
+			return false, fmt.Errorf("mend what an earlier attempt left, by %s: %w", excerpt(sql), err)
 		}
+	}
+	switch {
 	case found == unclear && unseen:
 		st := s.statements[0]
 		return false, ship.Errorf(ship.MigrationFailed, "look at the schema and finish the migration by hand",
@@ -88,45 +88,30 @@ func (j *job) resume(ctx context.Context, s step, unseen bool) (done bool, err e
 	case found == present:
 		return unseen, nil
 	}
-	return false, nil
+	return found == halfway, nil
 }
 
-// look asks the catalog. A step within a transaction was recorded with it:
-// without a record it was not done.
-func (j *job) look(ctx context.Context, s step) (trace, error) {
+// look asks the catalog, and says what mends what is found. A step within a
+// transaction was recorded with it: without a record it was not done.
+func (j *job) look(ctx context.Context, s step) (found trace, mend []string, err error) {
 	if s.atomic {
-		return absent, nil
+		return absent, nil, nil
 	}
 	h := s.statements[0].head
 	if h.Object == "INDEX" && h.Concurrently && (h.Verb == "CREATE" || h.Verb == "DROP") {
 		return j.lookForIndex(ctx, h)
 	}
+	if h.Verb == "REINDEX" && h.Concurrently {
+		return j.lookForCopies(ctx, h)
+	}
+	if i := slices.IndexFunc(h.Actions, func(a sqltext.Action) bool { return a.Verb == "DETACH PARTITION CONCURRENTLY" }); i >= 0 && len(h.Names) == 1 {
+		return j.lookForPartition(ctx, h.Names[0], h.Actions[i].Name)
+	}
 	again := []string{"VACUUM", "REINDEX", "ANALYZE", "CLUSTER", "CHECKPOINT", "PRAGMA", "SET", "RESET", "SELECT"}
 	if slices.Contains(again, h.Verb) && (h.Verb != "SELECT" || len(h.Calls) == 0) || h.Verb == "ALTER" && h.Object == "SYSTEM" {
-		return absent, nil
+		return absent, nil, nil
 	}
-	return unclear, nil
-}
-
-func (j *job) lookForIndex(ctx context.Context, h sqltext.Head) (trace, error) {
-	name, ok := index(h)
-	if !ok {
-		return unclear, nil
-	}
-	rows, err := j.project.Session.Rows(ctx,
-		"SELECT CASE WHEN indisvalid AND indisready THEN 'valid' ELSE 'invalid' END FROM pg_index WHERE indexrelid = to_regclass("+literal(name)+")")
-	if err != nil {
-		return unclear, fmt.Errorf("look for the index %s: %w", name, err)
-	}
-	switch {
-	case h.Verb == "DROP" && len(rows) == 0:
-		return present, nil
-	case h.Verb == "DROP", len(rows) == 0:
-		return absent, nil // dropping again is what finishes a half-done drop
-	case rows[0][0] == "valid":
-		return present, nil
-	}
-	return broken, nil
+	return unclear, nil, nil
 }
 
 // valid refuses an index that was built without an error and cannot be used,
@@ -136,26 +121,12 @@ func (j *job) valid(ctx context.Context, s step) error {
 	if s.atomic || h.Verb != "CREATE" || h.Object != "INDEX" || !h.Concurrently {
 		return nil
 	}
-	found, err := j.lookForIndex(ctx, h)
+	if len(h.Names) == 0 {
+		return nil
+	}
+	found, _, err := j.lookForIndex(ctx, h)
 	if err == nil && found == broken {
 		err = fmt.Errorf("the index exists but is not valid: an earlier attempt to build it failed")
 	}
 	return err
-}
-
-// index returns the quoted name of the one index a statement is about. It is
-// in the schema of its table.
-func index(h sqltext.Head) (string, bool) {
-	if len(h.Names) != 1 {
-		return "", false
-	}
-	name := h.Names[0]
-	if schema, _, ok := strings.Cut(h.On, "."); ok && h.Verb == "CREATE" && !strings.Contains(name, ".") {
-		name = schema + "." + name
-	}
-	parts := strings.Split(name, ".")
-	for i, p := range parts {
-		parts[i] = `"` + strings.ReplaceAll(p, `"`, `""`) + `"`
-	}
-	return strings.Join(parts, "."), true
 }

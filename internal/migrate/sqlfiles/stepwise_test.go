@@ -156,6 +156,61 @@ func TestAnIndexLeftInvalidIsBuiltAnew(t *testing.T) {
 	}
 }
 
+// What failed outside a transaction left something behind that the next attempt
+// clears away, or brings to its end.
+func TestWhatAFailureLeavesIsClearedAway(t *testing.T) {
+	for _, c := range []struct{ name, before, statement, hinder, mend, want string }{
+		{
+			"an index without a name", "CREATE TABLE item (id int); INSERT INTO item VALUES (1), (1);", "CREATE UNIQUE INDEX CONCURRENTLY ON item (id);", "", "DELETE FROM item",
+			"item_id_idx true",
+		},
+		{
+			"the copy of an index", "CREATE TABLE item (id int); CREATE UNIQUE INDEX item_id ON item (id); INSERT INTO item VALUES (1);", "REINDEX INDEX CONCURRENTLY item_id;",
+			"CREATE UNIQUE INDEX CONCURRENTLY item_id_ccnew ON item ((id / 0))", "SELECT 1", "item_id true",
+		},
+		{
+			"half a partition",
+			"CREATE TABLE item (id int) PARTITION BY LIST (id); CREATE TABLE item_1 PARTITION OF item FOR VALUES IN (1);", "ALTER TABLE item DETACH PARTITION item_1 CONCURRENTLY;",
+			"UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = 'item_1'::regclass", "SELECT 1", "",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db, tree := migratetest.Postgres(t), fstest.MapFS{}
+			put(tree, "00001_before.sql", "-- +goose Up\n"+c.before+"\n")
+			put(tree, "00002_after.sql", "-- +goose NO TRANSACTION\n-- +goose Up\n"+c.statement+"\n")
+			tool, p := tool(t, sqlfiles.Config{}), migrate.Project{Tree: tree, Session: db}
+			all := list(t, tool, p).Migrations
+			if err := tool.Up(t.Context(), p, all[0]); err != nil {
+				t.Fatal(err)
+			}
+			if c.hinder == "" {
+				if err := tool.Up(t.Context(), p, all[1]); err == nil {
+					t.Fatal("it did not fail")
+				}
+			} else { // what a crash leaves, at the moment it hurts
+				killed(t, p, 2, "before", func(p migrate.Project) error { return tool.Up(t.Context(), p, all[1]) })
+				if _, err := db.Pool().ExecContext(t.Context(), c.hinder); err != nil && !strings.Contains(err.Error(), "division by zero") {
+					t.Fatal(err)
+				}
+			}
+			db.Exec(c.mend)
+			if state, err := tool.Observe(t.Context(), p, all[1]); err != nil || state != migrate.StateNotApplied {
+				t.Fatalf("observed as %s, %v", state, err)
+			}
+			if err := tool.Up(t.Context(), p, all[1]); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := db.Rows(t.Context(), "SELECT coalesce(string_agg(c.relname || ' ' || i.indisvalid, ', '), '') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = 'item'::regclass")
+			if err != nil || rows[0][0] != c.want {
+				t.Errorf("indexes are %q, want %q (%v)", rows, c.want, err)
+			}
+			if rows, err := db.Rows(t.Context(), "SELECT count(*) FROM pg_inherits"); err != nil || rows[0][0] != "0" {
+				t.Errorf("partitions are %v, %v", rows, err)
+			}
+		})
+	}
+}
+
 func TestAnInvalidIndexOfSomebodyElseIsNotTakenForDone(t *testing.T) {
 	db, tree := migratetest.Postgres(t), fstest.MapFS{}
 	db.Exec("CREATE TABLE item (id int)", "INSERT INTO item VALUES (1), (1)")
