@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
@@ -96,6 +98,9 @@ func (s *server) history(ctx context.Context, st *wire.EnvironmentStatus, deploy
 		if st.Waiting, err = s.waiting(ctx, run); err != nil {
 			return err
 		}
+		if st.Windows, err = s.windows(ctx, run, st.Waiting, deployed); err != nil {
+			return err
+		}
 	}
 	serving := deployed[0].Release
 	if st.Release != nil {
@@ -144,6 +149,30 @@ func (s *server) waiting(ctx context.Context, deployed ship.Run) ([]string, erro
 		}
 	}
 	return ids, nil
+}
+
+// windows says when the windows of contracts are over. The other conditions are
+// for the database and the platform to tell, which status does not ask.
+func (s *server) windows(ctx context.Context, run ship.Run, waiting []string, deployed []ship.Deployed) (map[string]time.Time, error) {
+	settings := run.Request.Environment.Migrate
+	if len(waiting) == 0 || settings == nil {
+		return nil, nil
+	}
+	var served []plan.Served
+	for _, d := range deployed {
+		rel, err := s.Store.Release(ctx, run.Request.Environment.ID.App, d.Release)
+		if err != nil && ship.KindOf(err) != ship.NotFound {
+			return nil, err
+		}
+		served = append(served, plan.Served{Release: rel, At: d.At})
+	}
+	ends := map[string]time.Time{}
+	for _, x := range run.Plan.Waiting {
+		if at := plan.WindowEnds(served, x.Migration, settings.ContractAfter); !at.IsZero() && slices.Contains(waiting, x.Migration.ID) {
+			ends[x.Migration.ID] = at
+		}
+	}
+	return ends, nil
 }
 
 func state(st wire.EnvironmentStatus) string {

@@ -94,7 +94,11 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 	printDrains(w, all)
 	for _, e := range all {
 		for _, id := range e.Waiting {
-			fmt.Fprintf(w, "%s: %s is a contract that waits: shiplock migrate contract %s --explain\n", e.ID, id, e.ID.Name)
+			until := ""
+			if at := e.Windows[id]; !at.IsZero() {
+				until = ", its window is over at " + at.UTC().Format("2006-01-02 15:04 UTC")
+			}
+			fmt.Fprintf(w, "%s: %s is a contract that waits%s: shiplock migrate contract %s --explain\n", e.ID, id, until, e.ID.Name)
 		}
 	}
 }

@@ -170,6 +170,16 @@ func window(f Facts, m ship.Migration) ship.Condition {
 	return c
 }
 
+// WindowEnds says when the window of a contract is over, by what served, newest
+// first; zero when that cannot be told or it never has to be waited for.
+func WindowEnds(served []Served, m ship.Migration, after time.Duration) time.Time {
+	last, stopped, known := lastNeeded(Facts{History: served}, m)
+	if !known || last == nil {
+		return time.Time{}
+	}
+	return stopped.Add(after)
+}
+
 // unused judges what was counted. Counting that began late is enough when it
 // covers as much time as has to pass.
 func unused(f Facts, m ship.Migration, u Usage) ship.Condition {

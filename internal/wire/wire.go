@@ -54,6 +54,7 @@ type EnvironmentStatus struct {
 	By       string               `json:"by,omitempty"`
 	Note     string               `json:"note,omitempty"`
 	Waiting  []string             `json:"waiting,omitempty"` // contracts of the release that wait for a run of their own
+	Windows  map[string]time.Time `json:"windows,omitempty"` // of those: when their window is over, where that can be told
 	Open     *ship.Run            `json:"open,omitempty"`    // run that has not ended
 	Observed platform.Observation `json:"observed"`
 }
