@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -73,6 +71,9 @@ func (s *session) lint(ctx context.Context, args []string, q lintRequest) error 
 	if q.explain != "" {
 		return s.explainRule(q.explain)
 	}
+	if q.environment != "" && len(args) > 0 {
+		return usage{errors.New("--environment is for the pending migrations of the project: with files, --schema takes the file of shiplock schema snapshot")}
+	}
 	if q.phase != "expand" && q.phase != "contract" {
 		return usage{fmt.Errorf("--phase is expand or contract, not %q", q.phase)}
 	}
@@ -114,6 +115,9 @@ func (s *session) honour(o *lint.Options) error {
 	}
 	if err == nil {
 		for _, i := range f.Ignore {
+			if !isRule(i.Rule) {
+				s.say("%s: lint.ignore: there is no rule %s, so nothing is left out", s.file, mask.Terminal(i.Rule))
+			}
 			o.Ignore = append(o.Ignore, lint.Ignore{Rule: i.Rule, Files: i.File, Reason: i.Reason})
 		}
 	}
@@ -156,7 +160,11 @@ func (q lintRequest) options() (lint.Options, error) {
 		if strings.TrimSpace(reason) == "" {
 			return o, usage{fmt.Errorf("--ignore %s gives no reason; write --ignore %s=reason", text, rule)}
 		}
-		o.Ignore = append(o.Ignore, lint.Ignore{Rule: strings.ToUpper(rule), Reason: reason})
+		rule = strings.ToUpper(strings.TrimSpace(rule))
+		if !isRule(rule) {
+			return o, usage{fmt.Errorf("--ignore %s: there is no rule %s; docs/rules lists them", text, rule)}
+		}
+		o.Ignore = append(o.Ignore, lint.Ignore{Rule: rule, Reason: reason})
 	}
 	return o, q.learnBase(o)
 }
@@ -207,79 +215,6 @@ func (q lintRequest) learnBase(o lint.Options) error {
 		}
 	}
 	return nil
-}
-
-// lintFiles reads the files that are named.
-func (s *session) lintFiles(args []string, q lintRequest) ([]lint.File, error) {
-	var all []lint.File
-	for _, arg := range args {
-		names := []string{arg}
-		var err error
-		if arg != "-" {
-			if names, err = sqlFiles(arg); err != nil {
-				return nil, err
-			}
-		}
-		for _, name := range names {
-			text, err := readMigration(name, s.in)
-			if err != nil {
-				return nil, err
-			}
-			parts := lint.Parts(name, text)
-			for i := range parts {
-				parts[i].Down = parts[i].Down || q.down
-				parts[i].Transaction = parts[i].Transaction || q.transaction
-			}
-			all = append(all, parts...)
-		}
-	}
-	return all, nil
-}
-
-// sqlFiles returns a file, or those of a folder in the order they are applied
-// in.
-func sqlFiles(name string) ([]string, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, ship.Errorf(ship.Invalid, "", "lint: %w", err)
-	}
-	if !info.IsDir() {
-		return []string{name}, nil
-	}
-	var all []string
-	err = filepath.WalkDir(name, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.EqualFold(filepath.Ext(path), ".sql") {
-			all = append(all, path)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, ship.Errorf(ship.Invalid, "", "read the folder %s: %w", name, err)
-	}
-	if len(all) == 0 {
-		return nil, ship.Errorf(ship.Invalid, "", "the folder %s has no .sql file", name)
-	}
-	slices.SortFunc(all, lint.CompareNames)
-	return all, nil
-}
-
-// readMigration reads a file, or standard input, up to the limit of what is
-// read as SQL.
-func readMigration(name string, in io.Reader) (string, error) {
-	r := in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", ship.Errorf(ship.Invalid, "", "lint: %w", err)
-		}
-		defer func() { _ = f.Close() }()
-		r = f
-	}
-	text, err := io.ReadAll(io.LimitReader(r, sqltext.MaxSize+1))
-	if err != nil {
-		return "", ship.Errorf(ship.Invalid, "", "read %s: %w", name, err)
-	}
-	return string(text), nil
 }
 
 // lintPending lints what the project's own tool shows of its pending
@@ -338,8 +273,15 @@ func liveOptions(o *lint.Options, m wire.Migrations, version bool) error {
 	return nil
 }
 
+// known returns everything that may be found.
+func known() []lint.Rule { return slices.Concat(lint.Notes(), rules.All()) }
+
+func isRule(id string) bool {
+	return slices.ContainsFunc(known(), func(r lint.Rule) bool { return r.ID == id })
+}
+
 func (s *session) explainRule(id string) error {
-	for _, r := range rules.All() {
+	for _, r := range known() {
 		if strings.EqualFold(r.ID, id) {
 			bad, good := rules.Examples(r.ID)
 			_, err := io.WriteString(s.out, r.Page(bad, good))

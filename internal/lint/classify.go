@@ -169,7 +169,12 @@ func (s *scope) migration(m ship.Migration) []Finding {
 
 // text lints the SQL of a migration.
 func (s *scope) text(m ship.Migration) []Finding {
-	read := s.run.parse(File{Name: m.File, Text: m.SQL, Transaction: m.Atomic})
+	f := File{Name: m.File, Text: m.SQL, Transaction: m.Atomic}
+	if !m.Atomic {
+		// Files of SQL have a transaction still, around what can run in one.
+		f.Batch = slices.ContainsFunc(Parts(m.File, m.SQL), func(p File) bool { return p.Transaction || p.Batch })
+	}
+	read := s.run.parse(f)
 	s.run.look(read.trees)
 	return s.run.file(&read)
 }

@@ -40,6 +40,9 @@ func (r Rule) Page(bad, good string) string {
 	if good != "" {
 		fmt.Fprintf(&b, "\nNot found in:\n\n```sql\n%s```\n", good)
 	}
+	if r.ID == NoReason {
+		return b.String()
+	}
 	b.WriteString("\nTo ignore it for one statement, with the reason:\n\n")
 	fmt.Fprintf(&b, "```sql\n-- shiplock:ignore %s why it does no harm here\n```\n", r.ID)
 	b.WriteString("\nOr for files of migrations, in `shiplock.yaml`:\n\n")

@@ -58,12 +58,18 @@ func TestTheConfigurationIgnoresOnlyWithAReason(t *testing.T) {
 
 func TestPartsOfToolsAreReadAsTheToolRunsThem(t *testing.T) {
 	cic := "CREATE INDEX CONCURRENTLY i ON a (b);\n"
+	twice := "ALTER TABLE a ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\nALTER TABLE a VALIDATE CONSTRAINT c;\n"
 	for _, c := range []struct{ name, file, text, want string }{
 		{"goose runs a file in a transaction", "1_a.sql", "-- +goose Up\n" + cic, "1_a.sql:2 B PG402"},
 		{"unless it is told not to", "1_a.sql", "-- +goose NO TRANSACTION\n-- +goose Up\n" + cic, "1_a.sql:3 I PG402"},
 		{"dbmate does", "1_a.sql", "-- migrate:up\n" + cic, "1_a.sql:2 B PG402"},
 		{"and does not", "1_a.sql", "-- migrate:up transaction:false\n" + cic, "1_a.sql:2 I PG402"},
 		{"golang-migrate does not", "1_a.up.sql", cic, "1_a.up.sql:1 I PG402"},
+		{"but sends several statements as one", "1_a.up.sql", twice, "1_a.up.sql:1 W PG302, 1_a.up.sql:2 B PG807"},
+		{"also around what runs between two", "1_a.up.sql", cic + twice, "1_a.up.sql:1 I PG402, 1_a.up.sql:2 W PG302, 1_a.up.sql:3 B PG807"},
+		{"and those a COMMIT parts as two", "1_a.up.sql", "BEGIN;\n" + strings.Replace(twice, "\n", "\nCOMMIT;\n", 1), "1_a.up.sql:2 W PG302, 1_a.up.sql:4 I PG303"},
+		{"Flyway runs a file in a transaction", "V1__a.sql", "-- not concurrently\n" + twice, "V1__a.sql:2 W PG302, V1__a.sql:3 B PG807"},
+		{"and an index outside of it", "V1__a.sql", cic, "V1__a.sql:1 I PG402"},
 		{"BEGIN does", "a.sql", "BEGIN;\n" + cic + "COMMIT;", "a.sql:2 B PG402"},
 		{"a way down may drop", "1_a.down.sql", "ALTER TABLE a DROP COLUMN b;", "1_a.down.sql:1 W PG116"},
 		{"a way down may not scan", "1_a.sql", "-- +goose Up\n-- +goose Down\nALTER TABLE a ALTER b SET NOT NULL;", "1_a.sql:3 B PG121"},
@@ -143,5 +149,16 @@ func TestWhatIsIgnoredIsToldWithItsReason(t *testing.T) {
 		if said := strings.Join(m.Ignored, "\n"); m.Phase != want.phase || !strings.Contains(said, want.reason) || (said == "") != (want.reason == "") {
 			t.Errorf("%s is %s, ignored %q, want %s and %q", m.ID, m.Phase, m.Ignored, want.phase, want.reason)
 		}
+	}
+}
+
+func TestAFileWhoseIndexIsBuiltOutsideKeepsItsTransaction(t *testing.T) {
+	m := ship.Migration{
+		ID: "0002_check", File: "migrations/0002_check.up.sql", Atomic: false,
+		SQL: "ALTER TABLE a ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\nALTER TABLE a VALIDATE CONSTRAINT c;\nCREATE INDEX CONCURRENTLY i ON a (b);",
+	}
+	got := linter(t).Classify(m, lint.Options{Dialect: sqltext.Postgres})
+	if said := strings.Join(got.Hazards, "\n"); !strings.Contains(said, "PG807: line 2: ") || strings.Contains(said, "PG402: line 3: CREATE INDEX CONCURRENTLY on a fails") {
+		t.Errorf("hazards: %s", said)
 	}
 }

@@ -26,17 +26,11 @@ func Parts(name, text string) []File {
 	case dbmateMark.MatchString(text):
 		return cut(name, text, dbmateMark.FindAllStringSubmatchIndex(text, -1), func(mark string) bool { return !strings.Contains(mark, "transaction:false") })
 	case pairNamed.MatchString(base):
-		return []File{{Name: name, Text: text, Down: strings.HasSuffix(base, ".down.sql")}}
+		return []File{{Name: name, Text: text, Down: strings.HasSuffix(base, ".down.sql"), Batch: true}}
 	case flywayNamed.MatchString(base):
-		return []File{{Name: name, Text: text, Down: base[0] == 'U', Transaction: !aloneInFlyway(text)}}
+		return []File{{Name: name, Text: text, Down: base[0] == 'U', Transaction: true, Between: true}}
 	}
 	return []File{{Name: name, Text: text, Transaction: false}}
-}
-
-// aloneInFlyway tells whether Flyway runs a file outside of a transaction: it
-// does when a statement asks for it, and nothing else is in the file.
-func aloneInFlyway(text string) bool {
-	return strings.Contains(strings.ToLower(text), "executeintransaction=false") || strings.Contains(strings.ToLower(text), "concurrently")
 }
 
 // cut blanks out what does not belong to a way, so that lines stay.

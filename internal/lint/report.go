@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // A jsonFinding is a finding as other programs read it; its shape is a
@@ -19,13 +20,16 @@ type jsonFinding struct {
 	Locks     []Lock `json:"locks"`
 	Message   string `json:"message"`
 	Rewrite   string `json:"rewrite"`
+	Work      Work   `json:"work"` // "" changes the catalogue alone
+	Breaks    bool   `json:"breaks_running_release"`
+	Stuck     bool   `json:"breaks_way_down"`
 }
 
 // WriteJSON writes one array of findings.
 func WriteJSON(w io.Writer, found []Finding) error {
 	all := make([]jsonFinding, len(found))
 	for i, f := range found {
-		all[i] = jsonFinding{f.File, f.Line, f.Column, f.Rule, f.Class, f.Statement, f.Locks, f.Message, f.Rewrite}
+		all[i] = jsonFinding{f.File, f.Line, f.Column, f.Rule, f.Class, f.Statement, f.Locks, f.Message, f.Rewrite, f.Work, f.Breaks, f.Stuck}
 		if f.Locks == nil {
 			all[i].Locks = []Lock{}
 		}
@@ -121,15 +125,17 @@ func writeStatement(b *strings.Builder, f Finding) {
 	start := strings.LastIndexByte(f.Statement[:at], '\n') + 1
 	text, _, _ := strings.Cut(f.Statement[start:], "\n")
 	text = strings.ReplaceAll(strings.TrimRight(text, "\r"), "\t", " ")
-	length := len(text) - (at - start)
-	if part, _, _ := strings.Cut(f.Part, "\n"); part != "" {
-		length = min(length, len(part))
+	before := min(at-start, len(text))
+	part, _, _ := strings.Cut(f.Part, "\n")
+	if part = strings.TrimRight(part, "\r"); part == "" || before+len(part) > len(text) {
+		part = text[before:]
 	}
+	indent, length := utf8.RuneCountInString(text[:before]), utf8.RuneCountInString(part)
 	const wide = 160
-	if len(text) > wide && at-start < wide {
-		text, length = text[:wide]+"…", min(length, wide-(at-start))
+	if runes := []rune(text); len(runes) > wide && indent < wide {
+		text, length = string(runes[:wide])+"…", min(length, wide-indent)
 	}
-	fmt.Fprintf(b, "%5d | %s\n      | %s%s\n", line, text, strings.Repeat(" ", at-start), strings.Repeat("^", max(1, length)))
+	fmt.Fprintf(b, "%5d | %s\n      | %s%s\n", line, text, strings.Repeat(" ", indent), strings.Repeat("^", max(1, length)))
 }
 
 // WriteGitHub writes findings as annotations of a workflow.

@@ -32,6 +32,8 @@ type File struct {
 	Text        string
 	Down        bool // the way down of a migration
 	Transaction bool // its tool runs it within one
+	Batch       bool // its tool sends it whole, which makes one of several statements; shiplock does as Between says
+	Between     bool // what cannot run within a transaction runs between two
 	Existing    bool // what it makes is known to the running release
 }
 
@@ -92,19 +94,6 @@ func down(found []Finding) []Finding {
 		}
 	}
 	return found
-}
-
-// Learn returns the schema that base files make, and the first of what cannot
-// be read in them.
-func Learn(s *Schema, d sqltext.Dialect, name, text string) error {
-	all, err := sqltext.Split(text, d)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	for _, st := range all {
-		s.learn(st.Tree(d), false)
-	}
-	return nil
 }
 
 // A run is one call of Run, or of ClassifyAll.
@@ -199,10 +188,18 @@ func (r *run) file(s *script) []Finding {
 			Hit: Hit{Message: fmt.Sprintf("It cannot be read: %s. Nobody can tell what it does.", s.broken.Text), Breaks: true},
 		}}
 	}
-	w := &walk{run: r, script: s, scanned: map[string]bool{}}
-	w.begin(s.Transaction)
+	w := &walk{run: r, script: s, scanned: map[string]bool{}, whole: s.Batch && len(s.trees) > 1}
+	w.begin(s.Transaction || w.whole)
+	between := w.tx.In && (s.Between || s.Batch && !r.options.Alone)
 	for i, t := range s.trees {
+		outside := between && !w.tx.Explicit && t.Head.NoTransaction(r.options.Dialect)
+		if outside {
+			w.begin(false)
+		}
 		w.statement(t, i == len(s.trees)-1)
+		if outside {
+			w.begin(true)
+		}
 	}
 	found := append(s.ignores.apply(w.found), s.ignores.complaints(s.File)...)
 	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
@@ -214,6 +211,7 @@ type walk struct {
 	*run
 	script  *script
 	tx      *Tx
+	whole   bool // what no BEGIN and COMMIT are around is a transaction
 	timeout string
 	scanned map[string]bool
 	found   []Finding
@@ -332,7 +330,7 @@ func (w *walk) add(t *sqltext.Tree, p *sqltext.Part, rule string, h Hit) {
 func (w *walk) control(t *sqltext.Tree) {
 	switch t.Verb {
 	case "BEGIN", "START":
-		if !w.tx.In {
+		if !w.tx.In || w.whole && !w.tx.Explicit {
 			timeout := w.tx.LockTimeout
 			w.begin(true)
 			w.tx.Explicit, w.tx.LockTimeout = true, timeout
@@ -341,7 +339,7 @@ func (w *walk) control(t *sqltext.Tree) {
 		if t.Has("TO") {
 			return
 		}
-		w.begin(false)
+		w.begin(w.whole)
 		w.tx.LockTimeout = w.timeout
 	case "SET":
 		switch t.Head.Object {

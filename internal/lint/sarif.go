@@ -3,6 +3,8 @@ package lint
 import (
 	"encoding/json"
 	"io"
+	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +19,7 @@ type (
 		Tool struct {
 			Driver sarifDriver `json:"driver"`
 		} `json:"tool"`
+		Columns string        `json:"columnKind"`
 		Results []sarifResult `json:"results"`
 	}
 	sarifDriver struct {
@@ -44,26 +47,27 @@ type (
 			Artifact struct {
 				URI string `json:"uri"`
 			} `json:"artifactLocation"`
-			Region struct {
-				StartLine   int       `json:"startLine"`
-				StartColumn int       `json:"startColumn"`
-				EndLine     int       `json:"endLine"`
-				Snippet     sarifText `json:"snippet"`
-			} `json:"region"`
+			Region sarifRegion `json:"region"`
 		} `json:"physicalLocation"`
+	}
+	sarifRegion struct {
+		StartLine   int        `json:"startLine"`
+		StartColumn int        `json:"startColumn"`
+		EndLine     int        `json:"endLine"`
+		Snippet     *sarifText `json:"snippet,omitempty"`
 	}
 )
 
 // WriteSARIF writes findings as SARIF 2.1.0, with the rules that found them.
 func (l *Linter) WriteSARIF(w io.Writer, found []Finding, contract bool) error {
-	run := sarifRun{Results: []sarifResult{}}
+	run := sarifRun{Columns: "unicodeCodePoints", Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "shiplock", Rules: []sarifRule{}}
 	used := map[string]bool{}
 	for _, f := range found {
 		used[f.Rule] = true
 		run.Results = append(run.Results, f.sarif(contract))
 	}
-	for _, r := range l.rules {
+	for _, r := range slices.Concat(Notes(), l.rules) {
 		if used[r.ID] {
 			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
 				ID: r.ID, ShortDescription: sarifText{r.Facts.Operation}, FullDescription: sarifText{r.Facts.Operation + ". Locks: " + r.Facts.Locks},
@@ -80,10 +84,11 @@ func (l *Linter) WriteSARIF(w io.Writer, found []Finding, contract bool) error {
 func (f Finding) sarif(contract bool) sarifResult {
 	r := sarifResult{RuleID: f.Rule, Level: f.level(contract, "note"), Message: sarifText{f.Message}}
 	var at sarifLocation
-	at.Physical.Artifact.URI = strings.ReplaceAll(f.File, `\`, "/")
-	at.Physical.Region.StartLine, at.Physical.Region.StartColumn = f.Line, f.Column
-	at.Physical.Region.EndLine = f.Line + strings.Count(f.Statement, "\n")
-	at.Physical.Region.Snippet.Text = f.Statement
+	at.Physical.Artifact.URI = (&url.URL{Path: strings.ReplaceAll(f.File, `\`, "/")}).String()
+	at.Physical.Region = sarifRegion{StartLine: max(1, f.Line), StartColumn: max(1, f.Column), EndLine: max(1, f.Line) + strings.Count(f.Statement, "\n")}
+	if f.Statement != "" {
+		at.Physical.Region.Snippet = &sarifText{f.Statement}
+	}
 	r.Locations = []sarifLocation{at}
 	r.Properties = map[string]any{
 		"class": f.Class, "locks": append([]Lock{}, f.Locks...), "work": f.Work, "breaksRunningRelease": f.Breaks, "breaksWayDown": f.Stuck, "rewrite": f.Rewrite,

@@ -41,7 +41,7 @@ func ReadSnapshot(data []byte) (*Snapshot, error) {
 func (s *Snapshot) Schema() *Schema {
 	schema := NewSchema()
 	// Tables come before what belongs to them.
-	for _, kinds := range []string{"table partitioned enum domain type virtual", "column", "constraint index view sequence function trigger"} {
+	for _, kinds := range []string{"table partitioned enum domain type virtual", "column", "constraint index view materialized sequence function trigger"} {
 		for _, o := range s.Objects {
 			if strings.Contains(kinds, strings.Fields(o.Kind + " -")[0]) {
 				schema.learnObject(s.Dialect, o)

@@ -30,7 +30,8 @@ CREATE UNIQUE INDEX product_name ON product ("Name");
 CREATE INDEX product_lower ON product (lower("Name"));
 CREATE TABLE event (at date) PARTITION BY RANGE (at);
 CREATE TABLE event_2025 PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
-CREATE VIEW priced AS SELECT price FROM product;`
+CREATE VIEW priced AS SELECT price FROM product;
+CREATE MATERIALIZED VIEW feelings AS SELECT feels FROM product;`
 
 // A snapshot of a real database tells the linter the same as the statements
 // that made it.
@@ -66,7 +67,7 @@ func TestASnapshotKnowsWhatTheStatementsSaid(t *testing.T) {
 		"ALTER TABLE product ALTER price TYPE numeric(12,2)", "ALTER TABLE product ALTER at TYPE timestamptz", "ALTER TABLE product ALTER id TYPE integer",
 		"ALTER TABLE product DROP COLUMN supplier_id", "DROP TABLE supplier", "DROP INDEX product_name", "ALTER TABLE product ADD a positive", "CREATE INDEX ON event (at)",
 		"DROP TABLE event_2025", "ALTER TABLE product DROP CONSTRAINT priced", "ALTER TABLE supplier DROP CONSTRAINT supplier_name_key", `ALTER TABLE product ALTER "Name" DROP DEFAULT`,
-		"ALTER TABLE product ALTER feels DROP DEFAULT",
+		"ALTER TABLE product ALTER feels DROP DEFAULT", "ALTER TABLE product ALTER feels TYPE text", "DROP MATERIALIZED VIEW feelings",
 	} {
 		read, err := lint.ReadSnapshot(data)
 		if err != nil {

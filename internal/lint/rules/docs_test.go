@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ const pages = "../../../docs/rules"
 
 func TestThePagesOfTheRulesAreThoseTheRulesMake(t *testing.T) {
 	want := map[string]string{"README.md": index()}
-	for _, r := range rules.All() {
+	for _, r := range slices.Concat(lint.Notes(), rules.All()) {
 		bad, good := rules.Examples(r.ID)
 		want[r.ID+".md"] = r.Page(bad, good)
 	}
@@ -61,7 +62,7 @@ func index() string {
 		dialect sqltext.Dialect
 	}{{"PostgreSQL", sqltext.Postgres}, {"SQLite", sqltext.SQLite}} {
 		fmt.Fprintf(&b, "\n## %s\n\n| rule | class | about | locks and work |\n| --- | --- | --- | --- |\n", d.name)
-		for _, r := range rules.All() {
+		for _, r := range slices.Concat(lint.Notes(), rules.All()) {
 			if r.Dialect == d.dialect {
 				fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s | %s |\n", r.ID, r.ID, r.Class, strings.ReplaceAll(r.Facts.Operation, "|", `\|`), strings.ReplaceAll(r.Facts.Locks, "|", `\|`))
 			}

@@ -38,9 +38,12 @@ func checkPG512(o *lint.Op) []lint.Hit {
 	if table != "" && o.Schema.NewTable(table) {
 		return nil
 	}
-	what := orElse(table, "every table")
+	what, verb := orElse(table, "every table"), strings.TrimSpace(o.Verb+" "+o.Head.Object)
+	if verb == "" {
+		verb = "REPACK"
+	}
 	h := lint.Hit{
-		Message: fmt.Sprintf("%s writes %s anew while nobody can use it; do it outside of a deployment.", strings.TrimSpace(o.Verb+" "+o.Head.Object), what),
+		Message: fmt.Sprintf("%s writes %s anew while nobody can use it; do it outside of a deployment.", verb, what),
 		Work:    lint.Rewrite, Breaks: true, Keeps: true, Rewrite: fmt.Sprintf("-- pg_repack --table=%s does it while the application runs", orElse(table, "…")),
 	}
 	if table != "" {
