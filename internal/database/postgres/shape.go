@@ -58,7 +58,8 @@ const othersQuery = `WITH found AS (
 		UNION SELECT 'pg_class'::regclass, to_regclass($1) WHERE $2 = 'sequence'),
 	deps AS (
 		SELECT DISTINCT d.classid, d.objid, d.objsubid FROM pg_depend d JOIN found f ON d.refclassid = f.class AND d.refobjid = f.oid
-			WHERE d.deptype IN ('n', 'a') AND NOT EXISTS (SELECT FROM found x WHERE x.class = d.classid AND x.oid = d.objid))
+			WHERE d.deptype IN ('n', 'a') AND NOT EXISTS (SELECT FROM found x WHERE x.class = d.classid AND x.oid = d.objid)
+			AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contypid = f.oid)))
 	SELECT 'column', objid::regclass::text || '.' || a.attname
 		FROM deps JOIN pg_attribute a ON a.attrelid = objid AND a.attnum = objsubid WHERE classid = 'pg_class'::regclass AND objsubid > 0 AND NOT a.attisdropped
 	UNION SELECT 'default of', f.adrelid::regclass::text || '.' || a.attname

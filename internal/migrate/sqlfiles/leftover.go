@@ -41,7 +41,7 @@ func dropIndex(quoted string) string { return "DROP INDEX CONCURRENTLY IF EXISTS
 // builds another one of the table meanwhile: that would be to be seen.
 func (j *job) lookForUnnamed(ctx context.Context, h sqltext.Head) (trace, []string, error) {
 	table := h.On[strings.LastIndex(h.On, ".")+1:]
-	return j.lookForInvalid(ctx, "i.indrelid = to_regclass("+literal(sanitized(h.On))+") AND left(c.relname, 20) = left("+literal(table+"_")+", 20) AND c.relname ~ '_idx[0-9]*$'", unclear)
+	return j.lookForInvalid(ctx, "i.indrelid = to_regclass("+literal(sanitized(h.On))+") AND starts_with(c.relname, left("+literal(table+"_")+", 20)) AND c.relname ~ '_idx[0-9]*$'", unclear)
 }
 
 // lookForCopies looks for the copies of indexes that a REINDEX CONCURRENTLY
