@@ -20,6 +20,7 @@ import (
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/notify"
 	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/promote"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/store"
@@ -56,9 +57,14 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
+	start := func(run string) { d.started = append(d.started, run) }
+	desk, err := promote.New(promote.Config{Store: d.store, Start: start})
+	if err != nil {
+		t.Fatal(err)
+	}
 	srv := httptest.NewServer(api.Handler(api.Config{
-		Store: d.store, Artifacts: d.artifacts, Engine: engine, Version: "test", Log: slog.New(slog.DiscardHandler),
-		Platform: none{d}.Platform, Start: func(run string) { d.started = append(d.started, run) },
+		Store: d.store, Artifacts: d.artifacts, Engine: engine, Desk: desk, Version: "test", Log: slog.New(slog.DiscardHandler),
+		Platform: none{d}.Platform, Start: start,
 	}))
 	t.Cleanup(srv.Close)
 	d.url = srv.URL
@@ -132,6 +138,7 @@ func (d *desk) ask(method, path, body string) (int, string, wire.Failure) {
 // posts are the routes that take JSON.
 var posts = []string{
 	"/v1/releases", "/v1/releases/prune", "/v1/plans", "/v1/runs", "/v1/runs/d-1/signals", "/v1/mode",
+	"/v1/judgements", "/v1/locks", "/v1/locks/release",
 	"/v1/backups", "/v1/backups/list", "/v1/restores", "/v1/migrations", "/v1/migrations/resolve",
 }
 

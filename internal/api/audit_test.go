@@ -37,6 +37,9 @@ var changes = []struct{ route, path, body, action string }{
 	{"POST /v1/trash", "/v1/trash", `{` + shopProduction + `}`, ""},
 	{"POST /v1/migrations", "/v1/migrations", `{` + shopProduction + `,"release":1}`, ""},
 	{"POST /v1/plans", "/v1/plans", `{"verb":"deploy",` + shopProduction + `,"release":1}`, ""},
+	{"POST /v1/judgements", "/v1/judgements", `{"verb":"deploy",` + shopProduction + `,"release":1}`, ""},
+	{"POST /v1/locks", "/v1/locks", `{"environment":{"app":"shop","name":"production"},"reason":"sale","by":"ann"}`, "lock"},
+	{"POST /v1/locks/release", "/v1/locks/release", `{"environment":{"app":"shop","name":"production"},"by":"ann"}`, "unlock"},
 	{"POST /v1/rehearsals", "/v1/rehearsals", `{` + shopProduction + `,"release":1}`, ""}, // on a copy
 	{"POST /v1/backups/list", "/v1/backups/list", `{` + shopProduction + `}`, ""},
 	{"POST /v1/drift", "/v1/drift", `{` + shopProduction + `}`, ""},

@@ -43,20 +43,27 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		}
 		all = append(all, st)
 	}
-	return write(w, all)
+	unused, err := s.unused(r.Context(), q.Get("app"), q.Get("env"), all)
+	if err != nil {
+		return err
+	}
+	return write(w, append(all, unused...))
 }
 
 func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.EnvironmentStatus, error) {
 	st := wire.EnvironmentStatus{ID: env.ID, State: "empty"}
-	runs, err := s.Store.Runs(ctx, ship.RunFilter{App: env.ID.App, Env: env.ID.Name, Limit: 1})
+	if err := s.barred(ctx, &st, env); err != nil {
+		return st, err
+	}
+	run, err := s.lastBegun(ctx, env.ID)
 	if err != nil {
 		return st, err
 	}
-	if len(runs) > 0 && !runs[0].Status.Ended() {
-		st.Open = &runs[0]
+	if run != nil && !run.Status.Ended() {
+		st.Open = run
 	}
-	if len(runs) > 0 && runs[0].Result.Kind == ship.RolledBack {
-		st.Note = runs[0].Result.Reason
+	if run != nil && run.Result.Kind == ship.RolledBack {
+		st.Note = run.Result.Reason
 	}
 	deployed, err := s.Store.DeployedIn(ctx, env.ID)
 	if err != nil {
@@ -85,6 +92,16 @@ func (s *server) statusOf(ctx context.Context, env ship.Environment) (wire.Envir
 		st.Note = strings.TrimPrefix(st.Note+"; "+cmp.Or(w.Alert, w.After), "; ")
 	}
 	return st, nil
+}
+
+// lastBegun returns the newest run that did not only wait; nil when there is
+// none.
+func (s *server) lastBegun(ctx context.Context, env ship.EnvironmentID) (*ship.Run, error) {
+	runs, err := s.Store.Runs(ctx, ship.RunFilter{App: env.App, Env: env.Name, Began: true, Limit: 1})
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	return &runs[0], nil
 }
 
 // history fills in what the store knows: who brought what serves, and the

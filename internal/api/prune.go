@@ -84,9 +84,14 @@ func (s *server) needed(ctx context.Context, app string) (used map[int]string, l
 		}
 		ledgers = append(ledgers, ledger)
 	}
-	open, err := s.Store.Runs(ctx, ship.RunFilter{App: app, Open: true})
-	for _, r := range open {
-		used[r.Request.Release.Number] = "is what run " + r.ID + " is about"
+	for _, f := range []ship.RunFilter{{App: app, Open: true}, {App: app, Queued: true}} {
+		runs, err := s.Store.Runs(ctx, f)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range runs {
+			used[r.Request.Release.Number] = "is what run " + r.ID + " is about"
+		}
 	}
-	return used, ledgers, err
+	return used, ledgers, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/deploy"
 	"github.com/shiplock/shiplock/internal/platform"
+	"github.com/shiplock/shiplock/internal/promote"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/store"
@@ -28,6 +29,7 @@ type Config struct {
 	Store     *store.Store
 	Artifacts *release.Store
 	Engine    *deploy.Engine
+	Desk      *promote.Desk
 	Platform  func(ship.Plugin) (platform.Platform, error)
 	// Start has somebody carry out the run; it does not wait.
 	Start   func(run string)
@@ -63,7 +65,11 @@ func (s *server) routes() map[string]handler {
 		"POST /v1/releases":           s.addRelease,
 		"GET /v1/releases":            s.releases,
 		"POST /v1/releases/prune":     s.prune,
+		"GET /v1/releases/told":       s.told,
 		"POST /v1/plans":              s.plan,
+		"POST /v1/judgements":         s.judge,
+		"POST /v1/locks":              s.lock,
+		"POST /v1/locks/release":      s.unlock,
 		"POST /v1/rehearsals":         s.rehearse,
 		"POST /v1/runs":               s.addRun,
 		"GET /v1/runs":                s.runs,

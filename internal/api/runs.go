@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/wire"
 )
@@ -18,8 +17,16 @@ import (
 // request completes what a client asked for: a rollback without a release goes
 // to the previous good one, with the settings it ran with.
 func (s *server) request(ctx context.Context, in wire.NewRun) (ship.Request, error) {
-	req := ship.Request{Verb: in.Verb, Environment: in.Environment, By: in.By, Reason: in.Reason, Options: in.Options, Key: in.Key}
+	req := ship.Request{Verb: in.Verb, Environment: in.Environment, By: in.By, Reason: in.Reason, Options: in.Options, Key: in.Key, Next: in.Next}
 	id := in.Environment.ID
+	if in.Promote {
+		req.Verb, req.From = ship.VerbDeploy, in.Environment.After
+		if in.Release == 0 || req.From == "" {
+			var err error
+			req.Release, err = s.Desk.Candidate(ctx, in.Environment)
+			return req, err
+		}
+	}
 	if in.Verb == ship.VerbRollback {
 		settings, number, err := s.back(ctx, id, in.Release)
 		if err != nil {
@@ -77,6 +84,10 @@ func ofRun(req ship.Request) wish {
 		b, _ := json.Marshal(req.Options)
 		w.detail += " " + string(b)
 	}
+	if req.From != "" {
+		w.action = "promote"
+		w.detail += " from " + req.From
+	}
 	if req.Reason != "" {
 		w.detail += fmt.Sprintf(" reason %q", req.Reason)
 	}
@@ -101,37 +112,12 @@ func (s *server) addRun(w http.ResponseWriter, r *http.Request) error {
 	if err := s.asks(r, ofRun(req)); err != nil {
 		return err
 	}
-	if err := s.promoted(r.Context(), req); err != nil {
-		return err
-	}
-	opening := ship.Plan{Schema: ship.PlanSchema, Environment: req.Environment.ID, Verb: req.Verb, To: req.Release, Steps: plan.Opening()}
-	run, err := s.add(r.Context(), req, opening)
+	run, err := s.Desk.Ask(r.Context(), req, in.Queue)
 	if err != nil {
 		return err
 	}
-	s.Start(run.ID)
-	came(r, "run "+run.ID)
+	came(r, "run "+run.ID+" "+string(run.Status))
 	return write(w, run)
-}
-
-// promoted refuses a release that has not served where the environment's
-// releases come from: what goes up is what was proven below.
-func (s *server) promoted(ctx context.Context, req ship.Request) error {
-	after := req.Environment.After
-	if after == "" || req.Verb == ship.VerbRollback || req.Options.Down != "" || req.Options.Backfill != "" || req.Options.Contract {
-		return nil
-	}
-	below, err := s.Store.DeployedIn(ctx, ship.EnvironmentID{App: req.Environment.ID.App, Name: after})
-	if err != nil {
-		return err
-	}
-	for _, d := range below {
-		if d.Release == req.Release.Number {
-			return nil
-		}
-	}
-	return ship.Errorf(ship.Refused, fmt.Sprintf("shiplock deploy %s --release v%d", after, req.Release.Number),
-		"v%d has not served %s, which %s comes after", req.Release.Number, after, req.Environment.ID.Name)
 }
 
 func (s *server) runs(w http.ResponseWriter, r *http.Request) error {
@@ -205,6 +191,15 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	if err := s.asks(r, wish{in.Name, run.Request.Environment.ID, in.By, strings.TrimSpace(fmt.Sprintf("run %s %s %s", run.ID, in.Migration, in.As))}); err != nil {
 		return err
 	}
+	if run.Status == ship.Queued {
+		ended, err := s.signalQueued(r.Context(), run, in)
+		if err != nil {
+			return err
+		}
+		if ended {
+			return write(w, run)
+		}
+	}
 	sig := ship.Signal{Name: in.Name, By: in.By}
 	switch in.Name {
 	case "cancel", "resume":
@@ -221,4 +216,13 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Start(run.ID)
 	return write(w, run)
+}
+
+// signalQueued ends a run that waits, and tells whether it still did. It has
+// done nothing that there could be another word about.
+func (s *server) signalQueued(ctx context.Context, run ship.Run, in wire.NewSignal) (bool, error) {
+	if in.Name != "cancel" {
+		return false, ship.Errorf(ship.Invalid, "shiplock abort "+run.ID, "run %s waits for its turn: it can be aborted, nothing else", run.ID)
+	}
+	return s.Desk.Abort(ctx, run, in.By)
 }

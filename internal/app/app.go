@@ -21,6 +21,7 @@ import (
 	"github.com/shiplock/shiplock/internal/config"
 	"github.com/shiplock/shiplock/internal/deploy"
 	"github.com/shiplock/shiplock/internal/metrics"
+	"github.com/shiplock/shiplock/internal/promote"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/seal"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -58,6 +59,7 @@ type App struct {
 	Options
 	store   *store.Store
 	runs    *dispatcher
+	desk    *promote.Desk
 	node    *keeper
 	handler http.Handler
 }
@@ -104,8 +106,11 @@ func (a *App) assemble() error {
 		return err
 	}
 	a.runs = newDispatcher(engine, a.Log)
+	if a.desk, err = promote.New(promote.Config{Store: a.store, Start: a.runs.start, Log: a.Log}); err != nil {
+		return err
+	}
 	a.handler = api.Handler(api.Config{
-		Store: a.store, Artifacts: artifacts, Engine: engine, Platform: p.Platform, Start: a.runs.start, Version: a.Version, Log: a.Log,
+		Store: a.store, Artifacts: artifacts, Engine: engine, Desk: a.desk, Platform: p.Platform, Start: a.runs.start, Version: a.Version, Log: a.Log,
 	})
 	return nil
 }
@@ -147,6 +152,7 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.node.Run(ctx) })
 	g.Go(func() error { return a.runs.Run(ctx) })
+	g.Go(func() error { return a.desk.Run(ctx) })
 	g.Go(func() error { return a.serve(ctx, l) })
 	if shown != nil {
 		g.Go(func() error { return metrics.Serve(ctx, shown, a.measured()) })

@@ -45,7 +45,7 @@ func (a *App) measure(ctx context.Context) []metrics.Family {
 	}
 	runs := metrics.Family{Name: "shiplock_runs", Help: "Runs, by how far they have come.", Labels: []string{"app", "environment", "status"}}
 	for id, by := range counted {
-		for _, status := range []ship.Status{ship.Planned, ship.Running, ship.Undoing, ship.Paused, ship.Passed, ship.Broken, ship.Aborted} {
+		for _, status := range []ship.Status{ship.Queued, ship.Planned, ship.Running, ship.Undoing, ship.Paused, ship.Passed, ship.Broken, ship.Aborted, ship.Superseded} {
 			runs.Points = append(runs.Points, metrics.Point{Of: []string{id.App, id.Name, string(status)}, Value: float64(by[status])})
 		}
 	}

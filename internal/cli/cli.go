@@ -142,7 +142,8 @@ func (s *session) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage{fmt.Errorf("%w\nUsage: %s", err, c.UseLine())} })
 	root.AddCommand(
 		s.initCommand(), s.doctorCommand(), s.configCommand(),
-		s.upCommand(), s.deployCommand(), s.planCommand(), s.rollbackCommand(),
+		s.upCommand(), s.deployCommand(), s.promoteCommand(), s.planCommand(), s.rollbackCommand(),
+		s.lockCommand(), s.unlockCommand(),
 		s.statusCommand(), s.watchCommand(), s.logsCommand(), s.explainCommand(), s.historyCommand(), s.auditCommand(),
 		s.releaseCommand(), s.releasesCommand(),
 		s.lintCommand(), s.rehearseCommand(), s.schemaCommand(), s.migrateCommand(), s.maintenanceCommand(), s.backupCommand(), s.restoreCommand(),

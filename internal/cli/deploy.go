@@ -16,6 +16,7 @@ import (
 	"github.com/shiplock/shiplock/internal/builtin"
 	"github.com/shiplock/shiplock/internal/client"
 	"github.com/shiplock/shiplock/internal/config"
+	"github.com/shiplock/shiplock/internal/mask"
 	"github.com/shiplock/shiplock/internal/plugin"
 	"github.com/shiplock/shiplock/internal/release"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -31,15 +32,30 @@ type deployFlags struct {
 	reason  string
 	noWait  bool
 	wait    string
+	queue   bool
 }
 
 func (d *deployFlags) add(c *cobra.Command, s *session) {
 	f := c.Flags()
 	f.StringVar(&d.release, "release", "", "deploy a `release` there is (v12 or sha256:…) instead of this folder")
+	d.addRoute(c)
+	f.StringVar(&s.state, "state", "", "run without a server, with the state at this `URL`")
+}
+
+// addRoute adds what decides how the schema is changed.
+func (d *deployFlags) addRoute(c *cobra.Command) {
+	f := c.Flags()
 	f.StringVar(&d.accept, "accept", "", "accept an interruption for changes the running release cannot live with: `hold|maintenance`")
 	f.BoolVar(&d.revert, "revert-schema", false, "when the run fails take completed migrations back too")
 	f.StringVar(&d.backup, "skip-backup", "", "migrate without a backup, for this `reason`")
-	f.StringVar(&s.state, "state", "", "run without a server, with the state at this `URL`")
+}
+
+// addChoices adds what deploy has and plan has not.
+func (d *deployFlags) addChoices(c *cobra.Command) {
+	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
+	waitFlag(c, &d.wait)
+	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
+	c.Flags().BoolVar(&d.queue, "queue", false, "wait for what it may not begin for now: a run, a lock, a freeze, a soak; a newer one takes its place")
 }
 
 func (d *deployFlags) options() (ship.Options, error) {
@@ -60,14 +76,18 @@ func (s *session) deployCommand() *cobra.Command {
 			if err := s.waits(d.wait); err != nil {
 				return err
 			}
+			if d.queue && s.state != "" {
+				return usage{errors.New("--queue needs a server: without one nobody is there when its turn comes")}
+			}
 			return s.withRelease(c.Context(), args, d, func(ctx context.Context, cl *client.Client, r asked) error {
 				if err := onBranch(ctx, r.folder, r.run.Environment, r.artifact); err != nil {
 					return err
 				}
+				r.run.Verb, r.run.Reason, r.run.Queue = ship.VerbDeploy, d.reason, d.queue
 				if dryRun {
-					return s.showPlan(ctx, cl, r)
+					return errors.Join(s.showPlan(ctx, cl, r), s.mayBegin(ctx, cl, r.run))
 				}
-				r.run.Verb, r.run.Reason = ship.VerbDeploy, d.reason
+				r.run.Next = s.next(ctx, r.folder, r.followers, r.artifact)
 				return s.runAndFollow(ctx, cl, r.run, d.noWait)
 			})
 		},
@@ -76,10 +96,18 @@ func (s *session) deployCommand() *cobra.Command {
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan, as shiplock plan does, and change nothing that serves")
 	c.Flags().DurationVar(&s.claim, "claim", 0, "with --state: who is not heard of for `so long` may be replaced")
 	_ = c.Flags().MarkHidden("claim")
-	c.Flags().StringVar(&d.reason, "reason", "", "`why`, for the history")
-	waitFlag(c, &d.wait)
-	c.Flags().BoolVar(&d.noWait, "no-wait", false, "return when the run has begun")
+	d.addChoices(c)
 	return c
+}
+
+// mayBegin says what a run would wait for if it were asked for now. That is no
+// part of its plan.
+func (s *session) mayBegin(ctx context.Context, cl *client.Client, in wire.NewRun) error {
+	j, err := cl.Judge(ctx, in)
+	if err == nil && j.Outcome != ship.Pass {
+		s.say("! it may not begin now: %s", mask.Terminal(j.Reason))
+	}
+	return err
 }
 
 func waitFlag(c *cobra.Command, wait *string) {
@@ -101,6 +129,8 @@ type asked struct {
 	run      wire.NewRun // its verb is for the command to say
 	artifact ship.Artifact
 	folder   string // of the configuration
+
+	followers []ship.Environment // that may take it by themselves
 }
 
 // withRelease calls f with the release and the environment that are asked for.
@@ -113,13 +143,17 @@ func (s *session) withRelease(ctx context.Context, args []string, d deployFlags,
 	if err != nil {
 		return err
 	}
+	followers, err := s.followers(file, env)
+	if err != nil {
+		return err
+	}
 	return s.with(ctx, file.Server, func(ctx context.Context, cl *client.Client) error {
 		rel, err := s.pick(ctx, cl, file, env, d.release)
 		if err != nil {
 			return err
 		}
 		run := wire.NewRun{Environment: env, Release: rel.Number, By: s.who(), Options: opts}
-		return f(ctx, cl, asked{run: run, artifact: rel.Artifact, folder: file.Dir})
+		return f(ctx, cl, asked{run: run, artifact: rel.Artifact, folder: file.Dir, followers: followers})
 	})
 }
 

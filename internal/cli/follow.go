@@ -212,7 +212,9 @@ func (v *view) end() error {
 // summary says how a run ended, what state things are in, and what to type
 // next.
 func (s *session) summary(w io.Writer, r ship.Result) {
-	word := map[ship.Status]string{ship.Passed: "done", ship.Broken: "failed", ship.Aborted: "aborted", ship.Paused: "paused", ship.Running: "healthy"}[r.Status]
+	word := map[ship.Status]string{
+		ship.Passed: "done", ship.Broken: "failed", ship.Aborted: "aborted", ship.Paused: "paused", ship.Running: "healthy", ship.Superseded: "superseded", ship.Queued: "queued",
+	}[r.Status]
 	switch {
 	case r.Kind == ship.RolledBack:
 		word = "rolled back"
@@ -223,17 +225,19 @@ func (s *session) summary(w io.Writer, r ship.Result) {
 	}
 	kind := ship.EventFailed
 	switch {
-	case r.Status == ship.Running && r.Health == ship.Unproven:
+	case r.Status == ship.Running && r.Health == ship.Unproven, r.Status == ship.Queued:
 		kind = ship.EventNote
 	case r.Status == ship.Passed || r.Status == ship.Running:
 		kind = ship.EventDone
 	}
-	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(strings.TrimPrefix(r.Reason, word+": ")), 3))
+	fmt.Fprintf(w, "%s %s  %s\n", s.color(kind, marks[kind]), word, indent(mask.Terminal(strings.TrimPrefix(strings.TrimPrefix(r.Reason, word+": "), "superseded ")), 3))
 	serving := "nothing serves"
 	if r.Serving > 0 {
 		serving = fmt.Sprintf("v%d serves", r.Serving)
 	}
-	fmt.Fprintf(w, "   Now: %s · schema %s\n", serving, r.Schema)
+	if r.Status != ship.Superseded && r.Status != ship.Queued { // it has not looked
+		fmt.Fprintf(w, "   Now: %s · schema %s\n", serving, r.Schema)
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "   Note: %s\n", mask.Terminal(n))
 	}

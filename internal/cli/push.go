@@ -139,6 +139,10 @@ func (s *session) receive(ctx context.Context, repository string, p pushed) erro
 	if _, err := gitIn(ctx, dir, "checkout", "--quiet", "--detach", p.commit); err != nil {
 		return err
 	}
+	// Whether a commit is on a branch is asked here, too.
+	if _, err := gitIn(ctx, dir, "fetch", "--quiet", "--update-head-ok", "origin", "+refs/heads/*:refs/heads/*"); err != nil {
+		return err
+	}
 	s.file = filepath.Join(dir, config.FileName)
 	if _, err := os.Lstat(s.file); errors.Is(err, os.ErrNotExist) {
 		s.say("commit %.7s of branch %s has no %s; nothing is deployed", p.commit, mask.Terminal(p.branch), config.FileName)
@@ -167,13 +171,17 @@ func (s *session) pushedTo(file *config.File, branch string) (names []string, er
 		if err != nil {
 			return nil, err
 		}
+		here, err := s.onlyHereOf(file, name)
+		if err != nil {
+			return nil, err
+		}
 		switch {
 		case env.Branch != branch:
 		case env.After != "":
-			s.say("%s takes what %s has proven: shiplock deploy %s --release vN", name, env.After, name)
-		case len(file.OnlyHere(name)) > 0:
+			s.say("%s takes what %s has proven: shiplock promote %s", name, env.After, name)
+		case len(here) > 0:
 			return nil, ship.Errorf(ship.Invalid, "put the file outside of the repository and name it by its absolute path",
-				"a pushed commit is unpacked in a folder of its own, where %s is no file: %s", name, strings.Join(file.OnlyHere(name), ", "))
+				"a pushed commit is unpacked in a folder of its own, where %s is no file: %s", name, strings.Join(here, ", "))
 		default:
 			names = append(names, name)
 		}
@@ -185,10 +193,22 @@ func (s *session) pushedTo(file *config.File, branch string) (names []string, er
 	return names, nil
 }
 
+// onlyHereOf names the files that a deployment to an environment, and those that
+// follow it, need of this folder.
+func (s *session) onlyHereOf(file *config.File, name string) ([]string, error) {
+	here := file.OnlyHere(name)
+	next, err := file.Followers(name)
+	for _, env := range next {
+		here = append(here, file.OnlyHere(env.ID.Name)...)
+	}
+	return here, err
+}
+
 func (s *session) deployPushed(ctx context.Context, env string, p pushed) error {
 	s.say("deploying commit %.7s of branch %s to %s", p.commit, mask.Terminal(p.branch), env)
 	return s.withRelease(ctx, []string{env}, deployFlags{}, func(ctx context.Context, cl *client.Client, r asked) error {
 		r.run.Verb, r.run.Reason = ship.VerbDeploy, fmt.Sprintf("push of %.7s to %s", p.commit, p.branch)
+		r.run.Next = s.next(ctx, r.folder, r.followers, r.artifact)
 		s.untilHealthy = true
 		return s.runAndFollow(ctx, cl, r.run, false)
 	})

@@ -4,40 +4,36 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shiplock/shiplock/internal/client"
 	"github.com/shiplock/shiplock/internal/mask"
-	"github.com/shiplock/shiplock/internal/ship"
 	"github.com/shiplock/shiplock/internal/wire"
 )
 
 func (s *session) releasesCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "releases", Short: "List the releases and where each runs", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use: "releases [release]", Short: "List the releases, where each runs and what changed since the one before", Args: cobra.MaximumNArgs(1),
+		Long: "List the releases, where each runs and what changed since the one before: commits, where the repository\n" +
+			"is here, migrations, and in which environment which settings. Name a release to see which these are.",
+		RunE: func(c *cobra.Command, args []string) error {
 			file, err := s.load()
 			if err != nil {
 				return err
 			}
 			return s.with(c.Context(), file.Server, func(ctx context.Context, cl *client.Client) error {
-				all, err := cl.Releases(ctx, file.App)
+				all, err := cl.Told(ctx, file.App)
 				if err != nil {
 					return err
 				}
-				status, err := cl.Status(ctx, file.App, "")
-				if err != nil {
-					return err
+				if len(args) > 0 {
+					return s.showRelease(ctx, file, all, args[0])
 				}
-				return s.print(all, func(w io.Writer) {
-					if len(all) == 0 {
-						fmt.Fprintln(w, "There is no release yet.")
-						return
-					}
-					printReleases(w, all, status)
-				})
+				for i := range all {
+					withCommits(ctx, file.Dir, all, i)
+				}
+				return s.print(all, func(w io.Writer) { printReleases(w, all) })
 			})
 		},
 	}
@@ -81,21 +77,6 @@ func printPruned(w io.Writer, p wire.Prune) {
 	for _, k := range p.Kept {
 		fmt.Fprintf(w, "v%d stays: %s\n", k.Release, mask.Terminal(k.Why))
 	}
-}
-
-func printReleases(w io.Writer, all []ship.Release, status []wire.EnvironmentStatus) {
-	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "RELEASE\tDIGEST\tMIGRATIONS\tCREATED\tBY\tRUNS IN")
-	for _, r := range all {
-		where := ""
-		for _, e := range status {
-			if e.Release != nil && e.Release.Number == r.Number {
-				where += e.ID.Name + " "
-			}
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s ago\t%s\t%s\n", releaseName(r), short(r.Artifact.Digest), len(r.Migrations), ago(r.CreatedAt), r.CreatedBy, where)
-	}
-	_ = t.Flush()
 }
 
 func (s *session) releaseCommand() *cobra.Command {

@@ -137,7 +137,7 @@ func (s *session) finishLeft(ctx context.Context, c *client.Client) error {
 		return err
 	}
 	for _, r := range runs {
-		if r.Status.Ended() || r.Status == ship.Paused {
+		if r.Status.Ended() || r.Status == ship.Paused || r.Status == ship.Queued {
 			continue
 		}
 		s.say("! finishing run %s, which was left under way", r.ID)

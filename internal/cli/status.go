@@ -86,12 +86,13 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 		}
 		note := mask.Terminal(e.Note)
 		if e.Open != nil {
-			note = fmt.Sprintf("%s %s: %s v%d", e.Open.ID, e.Open.Status, e.Open.Request.Verb, e.Open.Request.Release.Number)
+			note = fmt.Sprintf("%s %s: %s v%d", e.Open.ID, e.Open.Status, verb(*e.Open), e.Open.Request.Release.Number)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.ID, rel, icon(e.State)+" "+stateText(e), since, e.By, c.Requests, errors, c.P95.Round(time.Millisecond), previous, note)
 	}
 	_ = t.Flush()
 	printDrains(w, all)
+	printBars(w, all)
 	for _, e := range all {
 		for _, id := range e.Waiting {
 			until := ""

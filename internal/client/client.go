@@ -164,6 +164,31 @@ func (c *Client) Plan(ctx context.Context, in wire.NewRun) (ship.Plan, error) {
 	return p, c.call(ctx, http.MethodPost, "/v1/plans", in, &p)
 }
 
+// Judge asks whether a run may begin, and of a promotion which release it is.
+func (c *Client) Judge(ctx context.Context, in wire.NewRun) (wire.Judged, error) {
+	var j wire.Judged
+	return j, c.call(ctx, http.MethodPost, "/v1/judgements", in, &j)
+}
+
+// Told lists an app's releases, newest first, with where each runs and what
+// changed since the one before.
+func (c *Client) Told(ctx context.Context, app string) ([]wire.Told, error) {
+	var t []wire.Told
+	return t, c.call(ctx, http.MethodGet, "/v1/releases/told?app="+url.QueryEscape(app), nil, &t)
+}
+
+// Lock locks an environment.
+func (c *Client) Lock(ctx context.Context, in wire.Lock) (wire.Lock, error) {
+	var l wire.Lock
+	return l, c.call(ctx, http.MethodPost, "/v1/locks", in, &l)
+}
+
+// Unlock takes the lock from an environment and returns it.
+func (c *Client) Unlock(ctx context.Context, in wire.Lock) (wire.Lock, error) {
+	var l wire.Lock
+	return l, c.call(ctx, http.MethodPost, "/v1/locks/release", in, &l)
+}
+
 // AddRun starts a run.
 func (c *Client) AddRun(ctx context.Context, in wire.NewRun) (ship.Run, error) {
 	var r ship.Run

@@ -122,6 +122,7 @@ func (d *decoder) checkEnvironment(doc *document, name string, own environment) 
 			d.report(own.After.At, didYouMean(own.After.Text, doc.Environments.Names), "there is no environment %q", own.After.Text)
 		}
 	}
+	d.checkPromotion(own)
 	for _, process := range own.Processes.Names {
 		at := own.Processes.spots[process]
 		if doc.Run == nil {

@@ -121,6 +121,28 @@ func (f *File) Environment(name string) (ship.Environment, error) {
 	return env, nil
 }
 
+// Followers returns the environments that take by themselves, one after the
+// other, what has passed in the one of the given name.
+func (f *File) Followers(name string) ([]ship.Environment, error) {
+	var all []ship.Environment
+	for _, next := range f.Environments() {
+		own, _ := f.doc.Environments.Get(next)
+		if own.After.Text != name || !own.Auto.On {
+			continue
+		}
+		env, err := f.Environment(next)
+		if err != nil {
+			return nil, err
+		}
+		more, err := f.Followers(next)
+		if err != nil {
+			return nil, err
+		}
+		all = append(append(all, env), more...)
+	}
+	return all, nil
+}
+
 // OnlyHere names the settings of an environment that are files of this machine
 // by a path relative to the configuration's folder, as "secrets.file: x": a
 // server on another machine would look for them in vain.

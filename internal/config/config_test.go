@@ -99,7 +99,14 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 		Platform: ship.Plugin{Kind: "process"},
 		Branch:   "staging",
 		After:    "dev",
-		Route:    ship.Route{Listen: []string{"127.0.0.1:8080"}, Hosts: []string{"staging.shop.test", "www.staging.shop.test"}},
+		Auto:     true,
+		Soak:     30 * time.Minute,
+		Freeze: []ship.Freeze{
+			{From: "2026-12-20 18:00", To: "2027-01-04 08:00", Zone: "Europe/Berlin", Reason: "holidays"},
+			{From: "fri 16:00", To: "mon 08:00", Zone: "UTC", Reason: "weekend"},
+			{From: "2026-11-27T00:00:00+01:00", To: "2026-11-28T00:00:00+01:00", Reason: "the busiest day"},
+		},
+		Route: ship.Route{Listen: []string{"127.0.0.1:8080"}, Hosts: []string{"staging.shop.test", "www.staging.shop.test"}},
 		Run: ship.RunSettings{
 			Python:  &ship.Python{Requirements: "requirements.txt", Interpreter: "python3.11"},
 			Prepare: []ship.Argv{{"npm", "--prefix", "web", "run", "build"}},

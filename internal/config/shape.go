@@ -44,6 +44,9 @@ type environment struct {
 	Platform  platformKind             `json:"platform" jsonschema_description:"Kind of place: its name, or the name with its settings under it. Default process."`
 	Branch    branch                   `json:"branch" jsonschema_description:"Branch whose pushes are deployed; with after, the branch a promoted commit must be on."`
 	After     plain                    `json:"after" jsonschema_description:"Environment a release is promoted from."`
+	Auto      flag                     `json:"auto" jsonschema_description:"What has passed in the environment it comes after is promoted by itself. Default false."`
+	Soak      duration                 `json:"soak" jsonschema_description:"A release has to have served the environment before for so long, without being taken back. Default 0s."`
+	Freeze    []freezeBlock            `json:"freeze" jsonschema_description:"Times in which nothing is deployed here; a rollback is allowed."`
 	Listen    oneOrMore[listenAddress] `json:"listen" jsonschema_description:"Addresses requests come in at, host:port. Default 127.0.0.1:8080."`
 	Host      host                     `json:"host" jsonschema_description:"Host name whose requests are this environment's. Default every host."`
 	Hosts     []host                   `json:"hosts" jsonschema_description:"Several of host."`
@@ -52,6 +55,14 @@ type environment struct {
 	Gates     []plain                  `json:"gates" jsonschema_description:"Names of the gates a run must pass here, in order."`
 	Processes table[processOverride]   `json:"processes" jsonschema_description:"Numbers of instances that differ from run.processes."`
 	settings
+}
+
+type freezeBlock struct {
+	At     spot      `json:"-"`
+	From   freezeEnd `json:"from" jsonschema:"required" jsonschema_description:"When it begins: 2026-12-20 18:00, 2026-12-20T18:00:00+01:00, or every week, fri 16:00."`
+	To     freezeEnd `json:"to" jsonschema:"required" jsonschema_description:"When it ends, written like from."`
+	Zone   plain     `json:"zone" jsonschema_description:"Time zone of from and to, such as Europe/Berlin or UTC. Needed where they have no offset of their own."`
+	Reason plain     `json:"reason" jsonschema:"required" jsonschema_description:"Why. Whoever is refused sees it."`
 }
 
 type releaseBlock struct {

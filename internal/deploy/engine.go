@@ -112,8 +112,8 @@ var (
 // run to be resumed by a later call.
 func (e *Engine) Carry(ctx context.Context, id string) (ship.Result, error) {
 	run, err := e.Journal.Run(ctx, id)
-	if err != nil || run.Status.Ended() {
-		return run.Result, err
+	if err != nil || run.Status.Ended() || run.Status == ship.Queued {
+		return run.Result, err // one that waits is not ours yet
 	}
 	w, err := e.open(run)
 	if err != nil {

@@ -40,6 +40,16 @@ func changes(from, to *ship.Environment) []ship.Change {
 	return out
 }
 
+// Changed names the settings that differ between two environments, without their
+// values.
+func Changed(from, to ship.Environment) []string {
+	var names []string
+	for _, c := range changes(&from, &to) {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 func flatten(env *ship.Environment) map[string]string {
 	b, err := json.Marshal(env)
 	if err != nil {

@@ -13,6 +13,10 @@ type Environment struct {
 	Platform Plugin        `json:"platform"`
 	Branch   string        `json:"branch,omitempty"`
 	After    string        `json:"after,omitempty"` // environment it is promoted from
+	// Auto has what passed in After promoted by itself.
+	Auto   bool          `json:"auto,omitempty"`
+	Soak   time.Duration `json:"soak,omitempty"`   // a release has to have served After for so long
+	Freeze []Freeze      `json:"freeze,omitempty"` // when nothing is deployed
 
 	Route    Route            `json:"route"`
 	Proxy    Proxy            `json:"proxy"`

@@ -20,7 +20,7 @@ const (
 	GateFailed      Kind = "gate_failed"      // a gate said no
 	Rejected        Kind = "rejected"         // a person said no, or nobody said yes in time
 	Inconclusive    Kind = "inconclusive"     // no evidence either way; the run is held
-	Locked          Kind = "locked"           // somebody else holds the environment, or it is frozen
+	Locked          Kind = "locked"           // not now: somebody else holds the environment, it is locked or frozen, or it is too early
 	Unreachable     Kind = "unreachable"      // server, node or database cannot be reached or says no to us
 	MigrationFailed Kind = "migration_failed" // a migration failed or its state is unknown
 	Interrupted     Kind = "interrupted"      // the caller stopped waiting; the run goes on

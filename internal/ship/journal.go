@@ -22,6 +22,10 @@ type Request struct {
 	Reason      string      `json:"reason,omitempty"`
 	Options     Options     `json:"options"`
 	Key         string      `json:"key,omitempty"` // of the wish: one that is made again with it is for the same run
+
+	From string        `json:"from,omitempty"` // environment whose release it is; "" where it is no promotion
+	Auto bool          `json:"auto,omitempty"` // a promotion nobody asked for: it follows a run that passed
+	Next []Environment `json:"next,omitempty"` // those that are to take the release by themselves, one after the other
 }
 
 // Options are the choices a person makes for one run.
@@ -96,6 +100,7 @@ type Deployed struct {
 	Seq      int         `json:"seq"`
 	Release  int         `json:"release"`
 	Run      string      `json:"run"`
+	Verb     string      `json:"verb,omitempty"` // of the run
 	Settings Environment `json:"settings"`
 	At       time.Time   `json:"at"`
 }
@@ -103,6 +108,8 @@ type Deployed struct {
 // A RunFilter selects runs; a zero field does not restrict.
 type RunFilter struct {
 	App, Env string
-	Open     bool // has not ended
+	Open     bool // has the environment: began, and has not ended
+	Queued   bool // waits for its turn
+	Began    bool // did not only wait
 	Limit    int
 }

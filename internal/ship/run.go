@@ -57,8 +57,8 @@ type Step struct {
 // A Status is how far a run has come.
 type Status string
 
-// The statuses of a run. Only those from Passed on are terminal, but Paused
-// waits for a person.
+// The statuses of a run. Paused waits for a person; [Status.Ended] tells which
+// are terminal.
 const (
 	Planned Status = "planned"
 	Running Status = "running"
@@ -67,10 +67,15 @@ const (
 	Passed  Status = "passed"
 	Broken  Status = "failed"
 	Aborted Status = "aborted"
+
+	Queued     Status = "queued"     // waits for its turn; it has done nothing yet
+	Superseded Status = "superseded" // a newer one came while it waited; it has done nothing
 )
 
 // Ended tells whether s is terminal.
-func (s Status) Ended() bool { return s == Passed || s == Broken || s == Aborted }
+func (s Status) Ended() bool {
+	return s == Passed || s == Broken || s == Aborted || s == Superseded
+}
 
 // SchemaState says what a run left of the schema.
 type SchemaState string

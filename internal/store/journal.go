@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -85,14 +86,27 @@ func (s *Store) Note(ctx context.Context, run string, seq int, evidence any) err
 
 // AddEvent appends an event to its run and wakes those who follow it.
 func (s *Store) AddEvent(ctx context.Context, e ship.Event) error {
-	err := s.exec(ctx, "event", `INSERT INTO events (run, seq, at, type, step, text, data)
-		VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?), ?,?,?,?,?)`,
-		e.Run, e.Run, formatTime(time.Now()), e.Type, e.Step, e.Text, string(e.Data))
+	if err := failpoint.Hit("store event"); err != nil {
+		return fmt.Errorf("record event: %w", err)
+	}
+	err := addEvent(ctx, s.db, e)
 	if err != nil {
 		return fmt.Errorf("record event: %w", err)
 	}
 	s.wake.all()
 	return nil
+}
+
+// executor is a database or a transaction.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func addEvent(ctx context.Context, to executor, e ship.Event) error {
+	_, err := to.ExecContext(ctx, `INSERT INTO events (run, seq, at, type, step, text, data)
+		VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?), ?,?,?,?,?)`,
+		e.Run, e.Run, formatTime(time.Now()), e.Type, e.Step, e.Text, string(e.Data))
+	return err
 }
 
 // Events returns a run's events after the given sequence number.
@@ -121,6 +135,16 @@ func (s *Store) Events(ctx context.Context, run string, after int64) ([]ship.Eve
 // Changed returns a channel that is closed at the next event or change of
 // status of any run. Take it before reading, so that nothing is missed.
 func (s *Store) Changed() <-chan struct{} { return s.wake.next() }
+
+// Moved returns a channel that is closed when a run begins to wait, begins, is
+// paused or ends, and when a lock comes or goes. Take it before looking.
+func (s *Store) Moved() <-chan struct{} { return s.moved.next() }
+
+// told wakes who waits for any change, and who waits for one of status.
+func (s *Store) told() {
+	s.wake.all()
+	s.moved.all()
+}
 
 // wakers lets readers wait for writers of the same process.
 type wakers struct {

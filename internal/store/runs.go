@@ -12,37 +12,31 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// AddRun records a run with its opening plan. It fails with kind Locked when
-// the environment has a run that has not ended, naming it. A request with the
-// key of one before it gets the run of that one, and adds none.
+// AddRun records a run that begins, with its opening plan: see [Store.Add].
 func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (ship.Run, error) {
-	run := ship.Run{Request: req, Plan: plan, Status: ship.Planned, CreatedAt: time.Now().UTC()}
-	env := req.Environment.ID
+	return s.Add(ctx, Wish{Request: req, Plan: plan})
+}
+
+// Add records a run. One that is to begin fails with kind Locked when the
+// environment has a run that has not ended, naming it. A request with the key
+// of one before it gets the run of that one, and adds none.
+func (s *Store) Add(ctx context.Context, w Wish) (ship.Run, error) {
+	run := ship.Run{Request: w.Request, Plan: w.Plan, Status: ship.Planned, CreatedAt: time.Now().UTC()}
+	if w.Waits != "" {
+		run.Status = ship.Queued
+	}
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		same, err := scanRun(tx.QueryRowContext(ctx, selectRun+whereKey, req.Key))
+		same, err := scanRun(tx.QueryRowContext(ctx, selectRun+whereKey, w.Request.Key))
 		if ship.KindOf(err) != ship.NotFound {
 			run = same
 			return err
 		}
-		other, err := scanRun(tx.QueryRowContext(ctx, selectRun+` WHERE app = ? AND env = ? AND status IN ('planned','running','undoing','paused')`, env.App, env.Name))
-		if err == nil {
-			return held(ctx, tx, other)
+		if run.Status == ship.Planned {
+			if err := free(ctx, tx, w.Request.Environment.ID); err != nil {
+				return err
+			}
 		}
-		if ship.KindOf(err) != ship.NotFound {
-			return err
-		}
-		var seq int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM runs`).Scan(&seq); err != nil {
-			return err
-		}
-		run.ID = runID(seq)
-		if _, err := tx.ExecContext(ctx, `INSERT INTO runs (seq, id, app, env, request, plan, status, created_at, key) VALUES (?,?,?,?,?,?,?,?,?)`,
-			seq, run.ID, env.App, env.Name, encode(req), encode(plan), run.Status, formatTime(run.CreatedAt), req.Key); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO environments (app, env, settings) VALUES (?,?,?) ON CONFLICT (app, env) DO UPDATE SET settings = excluded.settings`,
-			env.App, env.Name, encode(req.Environment))
-		return err
+		return insert(ctx, tx, w, &run)
 	})
 	if ship.KindOf(err) == ship.Locked {
 		return ship.Run{}, err
@@ -50,7 +44,56 @@ func (s *Store) AddRun(ctx context.Context, req ship.Request, plan ship.Plan) (s
 	if err != nil {
 		return ship.Run{}, fmt.Errorf("record run: %w", err)
 	}
+	if w.Waits != "" || w.Supersedes {
+		s.told()
+	}
 	return run, nil
+}
+
+// insert records a run and what it means to others.
+func insert(ctx context.Context, tx *sql.Tx, w Wish, run *ship.Run) error {
+	req, env := w.Request, w.Request.Environment.ID
+	var seq int64
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM runs`).Scan(&seq); err != nil {
+		return err
+	}
+	run.ID = runID(seq)
+	if w.Supersedes {
+		if err := supersede(ctx, tx, *run); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO runs (seq, id, app, env, request, plan, status, created_at, key, due) VALUES (?,?,?,?,?,?,?,?,?,?)`,
+		seq, run.ID, env.App, env.Name, encode(req), encode(w.Plan), run.Status, formatTime(run.CreatedAt), req.Key, len(req.Next) > 0); err != nil {
+		return err
+	}
+	if run.Status == ship.Queued {
+		if err := waitsFor(ctx, tx, *run, w.Waits); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO environments (app, env, settings) VALUES (?,?,?) ON CONFLICT (app, env) DO NOTHING`, env.App, env.Name, encode(req.Environment))
+		return err
+	}
+	return recordSettings(ctx, tx, req.Environment)
+}
+
+// recordSettings records the settings an environment is used with.
+func recordSettings(ctx context.Context, tx *sql.Tx, env ship.Environment) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO environments (app, env, settings) VALUES (?,?,?) ON CONFLICT (app, env) DO UPDATE SET settings = excluded.settings`,
+		env.ID.App, env.ID.Name, encode(env))
+	return err
+}
+
+// free fails with kind Locked when a run has the environment.
+func free(ctx context.Context, tx *sql.Tx, env ship.EnvironmentID) error {
+	other, err := scanRun(tx.QueryRowContext(ctx, selectRun+` WHERE app = ? AND env = ? AND status IN ('planned','running','undoing','paused')`, env.App, env.Name))
+	if err == nil {
+		return held(ctx, tx, other)
+	}
+	if ship.KindOf(err) != ship.NotFound {
+		return err
+	}
+	return nil
 }
 
 // runID names a run. Nodes and target databases outlive our state and may be
@@ -136,6 +179,12 @@ func (s *Store) Runs(ctx context.Context, f ship.RunFilter) ([]ship.Run, error) 
 	if f.Open {
 		where = append(where, "status IN ('planned','running','undoing','paused')")
 	}
+	if f.Queued {
+		where = append(where, "status = 'queued'")
+	}
+	if f.Began {
+		where = append(where, "status NOT IN ('queued','superseded')")
+	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = 1000
@@ -186,7 +235,7 @@ func (s *Store) SetStatus(ctx context.Context, id string, status ship.Status, re
 	if err != nil {
 		return fmt.Errorf("set status of %s: %w", id, err)
 	}
-	s.wake.all()
+	s.told()
 	return nil
 }
 

@@ -72,7 +72,8 @@ func (s *Store) AddDeployed(ctx context.Context, run ship.Run) error {
 
 // DeployedIn returns what has served in an environment, newest first.
 func (s *Store) DeployedIn(ctx context.Context, env ship.EnvironmentID) ([]ship.Deployed, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, release, run, settings, at FROM deployed WHERE app = ? AND env = ? ORDER BY seq DESC LIMIT 100`, env.App, env.Name)
+	rows, err := s.db.QueryContext(ctx, `SELECT d.seq, d.release, d.run, coalesce(json_extract(r.request, '$.verb'), ''), d.settings, d.at
+		FROM deployed d LEFT JOIN runs r ON r.id = d.run WHERE d.app = ? AND d.env = ? ORDER BY d.seq DESC LIMIT 100`, env.App, env.Name)
 	if err != nil {
 		return nil, fmt.Errorf("list deployed: %w", err)
 	}
@@ -81,7 +82,7 @@ func (s *Store) DeployedIn(ctx context.Context, env ship.EnvironmentID) ([]ship.
 	for rows.Next() {
 		var d ship.Deployed
 		var settings, at string
-		if err := rows.Scan(&d.Seq, &d.Release, &d.Run, &settings, &at); err != nil {
+		if err := rows.Scan(&d.Seq, &d.Release, &d.Run, &d.Verb, &settings, &at); err != nil {
 			return nil, fmt.Errorf("list deployed: %w", err)
 		}
 		d.At = parseTime(at)

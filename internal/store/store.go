@@ -30,9 +30,10 @@ var migrations embed.FS
 // can open it, so everything an earlier owner left under way is known to have
 // no owner any more.
 type Store struct {
-	db   *sql.DB
-	lock *os.File
-	wake wakers
+	db    *sql.DB
+	lock  *os.File
+	wake  wakers
+	moved wakers // of those whose concern is not every event
 }
 
 // Open opens the store in dir, creating it when it is not there. It fails with

@@ -32,6 +32,12 @@ type NewRun struct {
 	Reason      string           `json:"reason,omitempty"`
 	Options     ship.Options     `json:"options"`
 	Key         string           `json:"key,omitempty"` // of this wish: asked for again with it, there is still one run
+
+	// Promote asks for what the environment before has proven: Release, or with
+	// 0 the one that serves there.
+	Promote bool               `json:"promote,omitempty"`
+	Queue   bool               `json:"queue,omitempty"` // what it may not begin for now is waited for
+	Next    []ship.Environment `json:"next,omitempty"`  // take the release by themselves when it has passed
 }
 
 // NewSignal is a word to a run: "cancel", or "resolve" with the migration and
@@ -55,7 +61,10 @@ type EnvironmentStatus struct {
 	Note     string               `json:"note,omitempty"`
 	Waiting  []string             `json:"waiting,omitempty"` // contracts of the release that wait for a run of their own
 	Windows  map[string]time.Time `json:"windows,omitempty"` // of those: when their window is over, where that can be told
-	Open     *ship.Run            `json:"open,omitempty"`    // run that has not ended
+	Open     *ship.Run            `json:"open,omitempty"`    // run that has the environment
+	Queued   *ship.Run            `json:"queued,omitempty"`  // run that waits for its turn
+	Lock     *ship.Lock           `json:"lock,omitempty"`
+	Frozen   *Frozen              `json:"frozen,omitempty"` // the freeze that holds
 	Observed platform.Observation `json:"observed"`
 }
 
