@@ -19,16 +19,16 @@ func pipelineOf(says string) string {
 func TestProblemsOfThePipelineHaveTheirPlace(t *testing.T) {
 	const reason = ", reason: sale}]"
 	for _, tt := range []bad{
-		{"auto: true", `5:29: nothing is promoted to an environment that comes after none [add after:`},
-		{"soak: 30m", `5:29: nothing is promoted to an environment that comes after none [add after:]`},
-		{"after: dev, soak: 30", `5:41: the duration 30 has no unit`},
-		{"after: dev, auto: yes please", `5:41: expected true or false`},
-		{"after: dev, freeze: weekend", `5:43: expected a list`},
-		{"freeze: [{from: fri 16:00, to: mon 08:00, zone: UTC}]", `5:32: key "reason" is missing`},
-		{"freeze: [{from: friday, to: mon 08:00, zone: UTC" + reason, `5:39: "friday" is no time such as 2026-12-20 18:00`},
-		{"freeze: [{from: fri 16:00, to: mon 08:00" + reason, `5:39: the zone is missing, such as zone: Europe/Berlin`},
-		{"freeze: [{from: fri 16:00, to: mon 08:00, zone: Berlin" + reason, `5:71: "Berlin" is no time zone such as Europe/Berlin or UTC`},
-		{"freeze: [{from: 2026-12-20 18:00, to: 2026-12-19 18:00, zone: UTC" + reason, `5:39: it ends at 2026-12-19 18:00, before it begins`},
+		{"auto: true", `5:30: nothing is promoted to an environment that comes after none [add after:`},
+		{"soak: 30m", `5:30: nothing is promoted to an environment that comes after none [add after:]`},
+		{"after: dev, soak: 30", `5:42: the duration 30 has no unit`},
+		{"after: dev, auto: yes please", `5:42: expected true or false`},
+		{"after: dev, freeze: weekend", `5:44: expected a list`},
+		{"freeze: [{from: fri 16:00, to: mon 08:00, zone: UTC}]", `5:33: key "reason" is missing`},
+		{"freeze: [{from: friday, to: mon 08:00, zone: UTC" + reason, `5:40: "friday" is no time such as 2026-12-20 18:00`},
+		{"freeze: [{from: fri 16:00, to: mon 08:00" + reason, `5:40: the zone is missing, such as zone: Europe/Berlin`},
+		{"freeze: [{from: fri 16:00, to: mon 08:00, zone: Berlin" + reason, `5:72: "Berlin" is no time zone such as Europe/Berlin or UTC`},
+		{"freeze: [{from: 2026-12-20 18:00, to: 2026-12-19 18:00, zone: UTC" + reason, `5:40: it ends at 2026-12-19 18:00, before it begins`},
 	} {
 		if got := problemsOf(t, pipelineOf(tt.line)); !strings.HasPrefix(got, tt.want) || strings.Count(got, "\n") != 1 {
 			t.Errorf("%s\n got %swant %s", tt.line, got, tt.want)

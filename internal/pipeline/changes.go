@@ -51,20 +51,24 @@ func Arrived(history []ship.Deployed, release int) (came, before *ship.Deployed)
 // after first, otherwise as they are given.
 func Order(envs []ship.Environment) []ship.Environment {
 	var out []ship.Environment
-	var place func(after string)
-	place = func(after string) {
-		for _, env := range envs {
-			if env.After == after && !slices.ContainsFunc(out, func(e ship.Environment) bool { return e.ID == env.ID }) {
-				out = append(out, env)
-				place(env.ID.Name)
+	var place func(env ship.Environment)
+	place = func(env ship.Environment) {
+		out = append(out, env)
+		for _, next := range envs {
+			if next.After == env.ID.Name {
+				place(next)
 			}
 		}
 	}
-	place("")
-	for _, env := range envs { // what comes after one that is not there
+	for _, env := range envs {
+		first := func(e ship.Environment) bool { return e.ID.Name == env.After }
+		if env.After == "" || !slices.ContainsFunc(envs, first) { // or what it comes after is not there
+			place(env)
+		}
+	}
+	for _, env := range envs { // settings of different times may lead in a circle
 		if !slices.ContainsFunc(out, func(e ship.Environment) bool { return e.ID == env.ID }) {
 			out = append(out, env)
-			place(env.ID.Name)
 		}
 	}
 	return out

@@ -45,15 +45,20 @@ func (d Decision) Err() error {
 
 var begin = Decision{Outcome: ship.Pass}
 
-// Decide judges a wish. The way back is never barred: only another run has to
-// be waited for.
+// Decide judges a wish: what can never be is refused before anything is waited
+// for. The way back is never barred: only another run has to be waited for.
 func Decide(wish ship.Request, f Facts) Decision {
-	for _, rule := range []func(ship.Request, Facts) Decision{promotable, soaked, unlocked, thawed, alone} {
-		if d := rule(wish, f); d.Outcome != ship.Pass {
+	first := begin
+	for _, rule := range []func(ship.Request, Facts) Decision{promotable, unlocked, thawed, soaked, alone} {
+		d := rule(wish, f)
+		if d.Outcome == ship.Fail {
 			return d
 		}
+		if first.Outcome == ship.Pass {
+			first = d
+		}
 	}
-	return begin
+	return first
 }
 
 // goesBack tells whether a wish leads back to what was.
