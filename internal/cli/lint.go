@@ -245,6 +245,11 @@ func (s *session) lintPending(ctx context.Context, l *lint.Linter, q lintRequest
 		if err := liveOptions(&o, m, q.version == ""); err != nil {
 			return err
 		}
+		for _, problem := range append(m.Problems, m.Dirty) {
+			if problem != "" {
+				s.say(" ! %s", mask.Terminal(problem))
+			}
+		}
 		found = l.Pending(m.Migrations, o)
 		return nil
 	})

@@ -33,7 +33,7 @@ func (s *session) schemaDiff() *cobra.Command {
 				if err := s.print(d, func(w io.Writer) { printDrift(w, d) }); err != nil || len(d.Differences) == 0 {
 					return err
 				}
-				return ship.Errorf(ship.GateFailed, "write a migration of what is wanted, and take back the rest", "the database of %s differs in %d things from what its migrations make", env.ID, len(d.Differences))
+				return ship.Errorf(ship.GateFailed, "write a migration of what is wanted, and take back the rest", "the database of %s is not what its migrations make; differences: %d", env.ID, len(d.Differences))
 			})
 		},
 	}

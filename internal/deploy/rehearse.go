@@ -108,6 +108,9 @@ func (w *work) rehearser() func(context.Context, gate.Rehearsing) (ship.Rehearsa
 		if err != nil {
 			return ship.Rehearsal{}, fmt.Errorf("list migrations: %w", err)
 		}
+		if problems := append(slices.Clone(l.Problems), l.Dirty); strings.Join(problems, "") != "" {
+			return ship.Rehearsal{}, ship.Errorf(ship.MigrationFailed, "shiplock migrate status "+w.env().Name, "there is nothing to rehearse before this is mended: %s", strings.Trim(strings.Join(problems, "; "), "; "))
+		}
 		var pending []ship.Migration
 		for _, m := range l.Migrations {
 			// A contract that waits is not carried out by this run.

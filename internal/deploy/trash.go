@@ -236,7 +236,7 @@ func choose(all []database.Trashed, what, env string) ([]database.Trashed, error
 		return nil, gone
 	}
 	if len(chosen) == 0 {
-		return nil, ship.Errorf(ship.NotFound, "shiplock migrate undrop "+env, "there is no %s in the trash that could be brought back", what)
+		return nil, ship.Errorf(ship.NotFound, "shiplock migrate undrop "+env, "there is no %q in the trash that could be brought back", what)
 	}
 	slices.SortStableFunc(chosen, func(a, b database.Trashed) int { return strings.Compare(a.Column, b.Column) })
 	return chosen, nil

@@ -90,10 +90,12 @@ type Drop struct {
 	MaxSize   int64     `json:"max_size"`          // bytes; more is refused
 }
 
-// A StatementError says which of a [Work]'s statements failed, counted from 0.
-// A database wraps what it says in one wherever it knows.
+// A StatementError says which of a [Work]'s statements failed, counted from 0,
+// and in which of its lines, from 1; 0 is not known. A database wraps what it
+// says in one wherever it knows.
 type StatementError struct {
 	Index int
+	Line  int
 	Err   error
 }
 

@@ -21,6 +21,9 @@ func (s Suite) atomic(t *testing.T) {
 		Record:     []ship.Record{{Migration: "one", Status: ship.RecordDone}},
 	})
 	wantKind(t, err, ship.MigrationFailed)
+	if e, ok := errors.AsType[*ship.StatementError](err); !ok || e.Index != 1 {
+		t.Errorf("which statement failed is not told: %v", err)
+	}
 	if hasTable(t, db, "product") || len(ledger(t, db)) != 0 {
 		t.Error("a part of failed work has stayed")
 	}

@@ -105,7 +105,7 @@ func (l *lock) fill(ctx context.Context, conn *pgx.Conn, b database.Batch) (done
 	upto := page[0][1:]
 	changed, err := conn.Exec(ctx, do, slices.Concat(after, asArguments(upto))...)
 	if err != nil {
-		return done, failure(err, do, 1, 1)
+		return done, failure(err, do, 0)
 	}
 	// Before the end of the transaction: whoever waits for one of our rows still does.
 	if err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'

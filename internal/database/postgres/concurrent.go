@@ -59,7 +59,7 @@ func (l *lock) concurrently(ctx context.Context, conn *pgx.Conn, statement strin
 	if err != nil {
 		return err
 	}
-	failed := failure(l.run(ctx, conn, statement), statement, 1, 1)
+	failed := failure(l.run(ctx, conn, statement), statement, 0)
 	if conn.IsClosed() {
 		return failed
 	}

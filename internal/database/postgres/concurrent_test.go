@@ -112,7 +112,8 @@ func TestSettingsOfAScriptLastUntilItsEndIsRecorded(t *testing.T) {
 func TestAFailedStatementIsLocatedWithoutBeingShown(t *testing.T) {
 	l := lock(t, open(t, testneed.Postgres(t)), first)
 	err := l.Do(t.Context(), ship.Work{Statements: []string{"SELECT 1", "SELECT '" + canary + "',\n  missing"}, Atomic: true})
-	if err == nil || !strings.Contains(err.Error(), `statement 2 of 2, line 2 failed`) || !strings.Contains(err.Error(), `column "missing" does not exist`) {
+	e, ok := errors.AsType[*ship.StatementError](err)
+	if !ok || e.Index != 1 || e.Line != 2 || !strings.Contains(err.Error(), `column "missing" does not exist`) {
 		t.Errorf("Do: %v", err)
 	}
 	noCanary(t, err)

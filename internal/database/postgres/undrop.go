@@ -42,6 +42,9 @@ func (l *lock) Undrop(ctx context.Context, id int64, by string, rec *ship.Record
 		} else {
 			err = u.column(ctx)
 		}
+		if hasCode(err, "42704") { // a type that went, too
+			return ship.Errorf(ship.Refused, "make what is missing again, by a migration or by hand, and give the command once more", "bring %s back: %w", u.t.Name(), err)
+		}
 		if err != nil {
 			return fmt.Errorf("bring %s back: %w", u.t.Name(), err)
 		}

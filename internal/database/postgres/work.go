@@ -54,7 +54,7 @@ func (l *lock) atomic(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
 		}
 		for i, statement := range w.Statements {
 			if err := l.run(ctx, conn, statement); err != nil {
-				return failure(err, statement, i+1, len(w.Statements))
+				return failure(err, statement, i)
 			}
 			if conn.PgConn().TxStatus() != 'T' {
 				return endedItself(i+1, len(w.Statements))
@@ -110,7 +110,7 @@ func (l *lock) limited(ctx context.Context, conn *pgx.Conn, statement string) er
 	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", l.wait.Milliseconds())); err != nil {
 		return fmt.Errorf("limit waiting for locks: %w", err)
 	}
-	return failure(l.run(ctx, conn, statement), statement, 1, 1)
+	return failure(l.run(ctx, conn, statement), statement, 0)
 }
 
 // run executes a statement and says who was in the way when it waited in vain.
@@ -139,28 +139,28 @@ func (l *lock) run(ctx context.Context, conn *pgx.Conn, statement string) error 
 	return err
 }
 
-// failure makes a sentence of a statement's error. The statement itself is not
+// failure says which statement an error is of. The statement itself is not
 // shown, it may hold a password.
-func failure(err error, statement string, number, total int) error {
+func failure(err error, statement string, index int) error {
 	if err == nil {
 		return nil
 	}
+	failed := &ship.StatementError{Index: index, Err: err}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return fmt.Errorf("statement %d of %d: %w", number, total, err)
+		return failed
 	}
-	where := ""
 	if at := int(pgErr.Position); at > 0 {
 		// The position counts characters from 1.
 		before := []rune(statement)
 		before = before[:min(at-1, len(before))]
-		where = fmt.Sprintf(", line %d", 1+strings.Count(string(before), "\n"))
+		failed.Line = 1 + strings.Count(string(before), "\n")
 	}
 	hint := pgErr.Hint
 	if own := ship.HintOf(err); own != "" {
 		hint = own
 	}
-	return ship.Errorf(ship.MigrationFailed, hint, "statement %d of %d%s failed: %w", number, total, where, err)
+	return ship.Errorf(ship.MigrationFailed, hint, "%w", failed)
 }
 
 func endedItself(number, total int) error {

@@ -122,7 +122,7 @@ func (l *lock) fill(ctx context.Context, conn *sql.Conn, b database.Batch) (done
 	}
 	changed, err := conn.ExecContext(ctx, do, slices.Concat(after, page[1:])...)
 	if err != nil {
-		return done, l.failure(err, 1, 1)
+		return done, l.failure(err, 0)
 	}
 	if done.Rows, err = changed.RowsAffected(); err != nil {
 		return done, fmt.Errorf("count the rows of a batch: %w", err)

@@ -66,7 +66,7 @@ func (l *lock) script(ctx context.Context, conn *sql.Conn, statements []string) 
 	}
 	for i, statement := range statements {
 		if err := l.db.gauge.run(ctx, conn, statement); err != nil {
-			return l.failure(err, i+1, len(statements))
+			return l.failure(err, i)
 		}
 	}
 	after, err := schemaVersion(ctx, conn)
@@ -89,7 +89,7 @@ func (l *lock) single(ctx context.Context, conn *sql.Conn, w ship.Work) error {
 		return err
 	}
 	if err := l.db.gauge.run(ctx, conn, w.Statements[0]); err != nil {
-		return l.failure(err, 1, 1)
+		return l.failure(err, 0)
 	}
 	return inTransaction(ctx, conn, func() error {
 		if err := l.check(ctx, conn); err != nil {
@@ -99,13 +99,14 @@ func (l *lock) single(ctx context.Context, conn *sql.Conn, w ship.Work) error {
 	})
 }
 
-func (l *lock) failure(err error, number, total int) error {
+// failure says which statement an error is of.
+func (l *lock) failure(err error, index int) error {
 	hint := ""
 	if hasCode(err, codeBusy, codeLocked) {
 		err = l.db.explain(err)
 		hint = ship.HintOf(err)
 	}
-	return ship.Errorf(ship.MigrationFailed, hint, "statement %d of %d failed: %w", number, total, err)
+	return ship.Errorf(ship.MigrationFailed, hint, "%w", &ship.StatementError{Index: index, Err: err})
 }
 
 func schemaVersion(ctx context.Context, conn *sql.Conn) (n int64, err error) {

@@ -139,7 +139,11 @@ func (j *job) failure(ctx context.Context, st *statement, err error, left string
 	}
 	where, hint := j.part.path, "mend the migration, make a new release and deploy it"
 	if st != nil {
-		where = fmt.Sprintf("%s, line %d, %s", where, st.Line, excerpt(st.SQL))
+		line := st.Line
+		if e, ok := errors.AsType[*ship.StatementError](err); ok {
+			line += max(0, e.Line-1)
+		}
+		where = fmt.Sprintf("%s, line %d, %s", where, line, excerpt(st.SQL))
 	}
 	if !isAtomic(j.steps) {
 		hint = "remove the cause and deploy again: it goes on after the last statement that is done"
