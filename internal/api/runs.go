@@ -79,13 +79,12 @@ func (s *server) plan(w http.ResponseWriter, r *http.Request) error {
 
 // ofRun says what a run was asked to do.
 func ofRun(req ship.Request) wish {
-	w := wish{action: req.Verb, env: req.Environment.ID, by: req.By, detail: fmt.Sprintf("v%d %s", req.Release.Number, req.Release.Artifact.Digest)}
+	w := wish{action: req.Word(), env: req.Environment.ID, by: req.By, detail: fmt.Sprintf("v%d %s", req.Release.Number, req.Release.Artifact.Digest)}
 	if req.Options != (ship.Options{}) {
 		b, _ := json.Marshal(req.Options)
 		w.detail += " " + string(b)
 	}
 	if req.From != "" {
-		w.action = "promote"
 		w.detail += " from " + req.From
 	}
 	if req.Reason != "" {

@@ -163,7 +163,7 @@ func said(events []ship.Event) (texts map[string]string, stands *ship.Result) {
 
 func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event) {
 	r := j.Run
-	fmt.Fprintf(w, "%s  %s v%d to %s, by %s, %s ago, epoch %d, %s\n", r.ID, r.Request.Verb, r.Request.Release.Number, r.Request.Environment.ID, r.Request.By, ago(r.CreatedAt), r.Epoch, r.Status)
+	fmt.Fprintf(w, "%s  %s v%d to %s, by %s, %s ago, epoch %d, %s\n", r.ID, r.Request.Word(), r.Request.Release.Number, r.Request.Environment.ID, r.Request.By, ago(r.CreatedAt), r.Epoch, r.Status)
 	entries := map[int]ship.Entry{}
 	for _, e := range j.Entries {
 		entries[e.Seq] = e

@@ -53,7 +53,7 @@ func printRuns(w io.Writer, runs []ship.Run) {
 		if r.Result.Kind == ship.RolledBack {
 			status = "rolled back"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\tv%d\t%s\t%s ago\t%s\t%s\n", r.ID, r.Request.Environment.ID, verb(r), r.Request.Release.Number, status, ago(r.CreatedAt), r.Request.By, mask.Terminal(firstLine(r.Result.Reason)))
+		fmt.Fprintf(t, "%s\t%s\t%s\tv%d\t%s\t%s ago\t%s\t%s\n", r.ID, r.Request.Environment.ID, r.Request.Word(), r.Request.Release.Number, status, ago(r.CreatedAt), r.Request.By, mask.Terminal(firstLine(r.Result.Reason)))
 	}
 	_ = t.Flush()
 }

@@ -102,15 +102,7 @@ func printBars(w io.Writer, all []wire.EnvironmentStatus) {
 			fmt.Fprintf(w, "%s: frozen until %s: %s\n", e.ID, moment(e.Frozen.Until), mask.Terminal(e.Frozen.Reason))
 		}
 		if q := e.Queued; q != nil {
-			fmt.Fprintf(w, "%s: %s (%s v%d, by %s) %s\n", e.ID, q.ID, verb(*q), q.Request.Release.Number, q.Request.By, mask.Terminal(q.Result.Reason))
+			fmt.Fprintf(w, "%s: %s (%s v%d, by %s) %s\n", e.ID, q.ID, q.Request.Word(), q.Request.Release.Number, q.Request.By, mask.Terminal(q.Result.Reason))
 		}
 	}
-}
-
-// verb is what a run was asked for, in the word of the command line.
-func verb(r ship.Run) string {
-	if r.Request.From != "" {
-		return "promote"
-	}
-	return r.Request.Verb
 }

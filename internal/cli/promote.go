@@ -68,7 +68,7 @@ func (s *session) promote(ctx context.Context, name string, d deployFlags, dryRu
 		if err := onBranch(ctx, file.Dir, env, a); err != nil {
 			return err
 		}
-		s.say("%s v%d  %s%s, as it serves %s", file.App, in.Release, short(a.Digest), commit(a), env.After)
+		s.say("%s v%d  %s%s, the bytes that served %s", file.App, in.Release, short(a.Digest), commit(a), env.After)
 		if dryRun {
 			return s.dryPromotion(ctx, cl, asked{run: in, artifact: a, folder: file.Dir}, judged)
 		}

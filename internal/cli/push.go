@@ -152,45 +152,64 @@ func (s *session) receive(ctx context.Context, repository string, p pushed) erro
 	if err != nil {
 		return fmt.Errorf("commit %.7s of branch %s: %w", p.commit, p.branch, err)
 	}
-	names, err := s.pushedTo(file, p.branch)
+	deployed, promoted, err := s.pushedTo(file, p.branch)
 	if err != nil {
 		return err
 	}
 	var all []error
-	for _, name := range names {
+	for _, name := range deployed {
 		all = append(all, s.deployPushed(ctx, name, p))
+	}
+	for _, name := range promoted {
+		all = append(all, s.promotePushed(ctx, name, p))
 	}
 	return errors.Join(all...)
 }
 
-// pushedTo returns the environments that take what is pushed to a branch. One
-// with after takes what was proven in another, whatever is pushed.
-func (s *session) pushedTo(file *config.File, branch string) (names []string, err error) {
+// pushedTo returns the environments that take what is pushed to a branch, and
+// those that take what has proven itself before, as far as it is on the branch
+// now, by themselves.
+func (s *session) pushedTo(file *config.File, branch string) (deployed, promoted []string, err error) {
 	for _, name := range file.Environments() {
 		env, err := file.Environment(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		here, err := s.onlyHereOf(file, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch {
 		case env.Branch != branch:
-		case env.After != "":
+		case env.After != "" && !env.Auto:
 			s.say("%s takes what %s has proven: shiplock promote %s", name, env.After, name)
 		case len(here) > 0:
-			return nil, ship.Errorf(ship.Invalid, "put the file outside of the repository and name it by its absolute path",
+			return nil, nil, ship.Errorf(ship.Invalid, "put the file outside of the repository and name it by its absolute path",
 				"a pushed commit is unpacked in a folder of its own, where %s is no file: %s", name, strings.Join(here, ", "))
+		case env.After != "":
+			promoted = append(promoted, name)
 		default:
-			names = append(names, name)
+			deployed = append(deployed, name)
 		}
 	}
-	if len(names) == 0 {
-		s.say("branch %s is the branch of no environment; nothing is deployed", mask.Terminal(branch))
+	if len(deployed)+len(promoted) == 0 {
+		s.say("branch %s is the branch of no environment that deploys what is pushed; nothing is deployed", mask.Terminal(branch))
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.Sort(deployed)
+	return deployed, promoted, nil
+}
+
+// promotePushed promotes to an environment what serves the one before, if its
+// commit is on the branch that was pushed. Nobody is kept waiting: the release
+// may have to soak.
+func (s *session) promotePushed(ctx context.Context, env string, p pushed) error {
+	s.say("looking for what %s can take, now that commit %.7s is on branch %s", env, p.commit, mask.Terminal(p.branch))
+	err := s.promote(ctx, env, deployFlags{queue: true, noWait: true, reason: fmt.Sprintf("push of %.7s to %s", p.commit, p.branch)}, false)
+	if ship.KindOf(err) == ship.Refused {
+		s.say("! nothing is promoted: %v", err)
+		return nil
+	}
+	return err
 }
 
 // onlyHereOf names the files that a deployment to an environment, and those that

@@ -86,7 +86,7 @@ func printStatus(w io.Writer, all []wire.EnvironmentStatus) {
 		}
 		note := mask.Terminal(e.Note)
 		if e.Open != nil {
-			note = fmt.Sprintf("%s %s: %s v%d", e.Open.ID, e.Open.Status, verb(*e.Open), e.Open.Request.Release.Number)
+			note = fmt.Sprintf("%s %s: %s v%d", e.Open.ID, e.Open.Status, e.Open.Request.Word(), e.Open.Request.Release.Number)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.ID, rel, icon(e.State)+" "+stateText(e), since, e.By, c.Requests, errors, c.P95.Round(time.Millisecond), previous, note)
 	}

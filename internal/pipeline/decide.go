@@ -113,7 +113,7 @@ func soaked(wish ship.Request, f Facts) Decision {
 			v, env.After, length(long), stay.Instead, env.ID.Name, length(env.Soak))
 	}
 	at := stay.From.Add(env.Soak)
-	return later("wait until then, or have it wait: --queue", at, "v%d has served %s since %s, %s wants %s: until %s",
+	return later("wait until then"+orQueue(wish), at, "v%d has served %s since %s, %s wants %s: until %s",
 		v, env.After, clock(stay.From), env.ID.Name, length(env.Soak), clock(at))
 }
 
@@ -141,7 +141,15 @@ func thawed(wish ship.Request, f Facts) Decision {
 	if held.Until.IsZero() {
 		return later("shiplock config check", held.Until, "%s is frozen: %s", name, held.Reason)
 	}
-	return later("wait until then; shiplock rollback is allowed", held.Until, "%s is frozen until %s: %s", name, clock(held.Until), held.Reason)
+	return later("wait until then"+orQueue(wish)+"; a rollback is allowed", held.Until, "%s is frozen until %s: %s", name, clock(held.Until), held.Reason)
+}
+
+// orQueue names the other way of waiting, where there is one.
+func orQueue(wish ship.Request) string {
+	if !MayWait(wish) {
+		return ""
+	}
+	return ", or have it wait: --queue"
 }
 
 // alone wants no other run to have the environment.
@@ -154,7 +162,7 @@ func alone(wish ship.Request, f Facts) Decision {
 	if open.Status == ship.Paused {
 		hint = "shiplock explain " + open.ID
 	}
-	d := later(hint, time.Time{}, "%s is held by run %s (%s v%d, %s, by %s)", wish.Environment.ID.Name, open.ID, open.Request.Verb, open.Request.Release.Number, open.Status, open.Request.By)
+	d := later(hint, time.Time{}, "%s is held by run %s (%s v%d, %s, by %s)", wish.Environment.ID.Name, open.ID, open.Request.Word(), open.Request.Release.Number, open.Status, open.Request.By)
 	d.Held = true
 	return d
 }

@@ -132,7 +132,7 @@ func (d *Desk) Candidate(ctx context.Context, to ship.Environment) (ship.Release
 	}
 	if o := below.Open; o != nil && o.Request.Verb != ship.VerbMigrate {
 		hint := fmt.Sprintf("shiplock watch %s; or name the release: --release v%d", o.ID, o.Request.Release.Number)
-		return ship.Release{}, ship.Errorf(ship.Locked, hint, "%s is changing: run %s (%s v%d) is %s", to.After, o.ID, o.Request.Verb, o.Request.Release.Number, o.Status)
+		return ship.Release{}, ship.Errorf(ship.Locked, hint, "%s is changing: run %s (%s v%d) is %s", to.After, o.ID, o.Request.Word(), o.Request.Release.Number, o.Status)
 	}
 	if len(below.Deployed) == 0 {
 		return ship.Release{}, ship.Errorf(ship.Refused, "shiplock deploy "+to.After, "nothing has served %s, which %s comes after", to.After, to.ID.Name)

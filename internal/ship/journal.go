@@ -28,6 +28,14 @@ type Request struct {
 	Next []Environment `json:"next,omitempty"` // those that are to take the release by themselves, one after the other
 }
 
+// Word is what was asked for, as the command line calls it.
+func (r Request) Word() string {
+	if r.From != "" {
+		return "promote"
+	}
+	return r.Verb
+}
+
 // Options are the choices a person makes for one run.
 type Options struct {
 	Accept       string `json:"accept,omitempty"`        // route for incompatible changes: "hold", "maintenance"

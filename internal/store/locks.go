@@ -26,7 +26,7 @@ func (s *Store) Lock(ctx context.Context, l ship.Lock) (ship.Lock, error) {
 				l = *held
 				return nil
 			}
-			return ship.Errorf(ship.Locked, "shiplock unlock "+env.Name+", then lock it again", "%s is locked by %s since %s: %s", env.Name, held.By, formatTime(held.At), held.Reason)
+			return ship.Errorf(ship.Locked, "shiplock unlock "+env.Name+", then lock it again", "%s is locked by %s since %s: %s", env.Name, held.By, held.At.Format(time.RFC3339), held.Reason)
 		}
 		if held != nil {
 			if err := closeLock(ctx, tx, env, "its end", held.Until); err != nil {
@@ -37,6 +37,9 @@ func (s *Store) Lock(ctx context.Context, l ship.Lock) (ship.Lock, error) {
 			env.App, env.Name, l.Reason, l.By, formatTime(l.At), formatEnd(l.Until))
 		return err
 	})
+	if ship.KindOf(err) == ship.Locked {
+		return ship.Lock{}, err
+	}
 	if err != nil {
 		return ship.Lock{}, fmt.Errorf("lock: %w", err)
 	}

@@ -31,7 +31,7 @@ func supersede(ctx context.Context, tx *sql.Tx, by ship.Run) error {
 	}
 	return endQueued(ctx, tx, old, ship.Result{
 		Status: ship.Superseded, Kind: ship.Locked, Next: "shiplock watch " + by.ID,
-		Reason: fmt.Sprintf("superseded by %s (%s v%d, by %s) after it had waited %s", by.ID, by.Request.Verb, by.Request.Release.Number, by.Request.By,
+		Reason: fmt.Sprintf("superseded by %s (%s v%d, by %s) after it had waited %s", by.ID, by.Request.Word(), by.Request.Release.Number, by.Request.By,
 			by.CreatedAt.Sub(old.CreatedAt).Round(time.Second)),
 	})
 }

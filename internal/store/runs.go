@@ -122,7 +122,7 @@ func held(ctx context.Context, tx *sql.Tx, r ship.Run) error {
 		}
 	}
 	return ship.Errorf(ship.Locked, hint, "%s is held by run %s (%s v%d, %s%s since %s, by %s)", r.Request.Environment.ID,
-		r.ID, r.Request.Verb, r.Request.Release.Number, r.Status, at, r.CreatedAt.Format(time.RFC3339), r.Request.By)
+		r.ID, r.Request.Word(), r.Request.Release.Number, r.Status, at, r.CreatedAt.Format(time.RFC3339), r.Request.By)
 }
 
 const selectRun = `SELECT id, request, plan, status, epoch, result, created_at, ended_at FROM runs`
