@@ -3,10 +3,10 @@
 package plugin
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,7 +25,14 @@ type Deps struct {
 // A Registry holds the constructors of one family of plug-ins, by kind. The
 // zero value is empty and ready to use.
 type Registry[T any] struct {
-	kinds map[string]func(json.RawMessage, Deps) (T, error)
+	kinds map[string]entry[T]
+}
+
+// An entry is what is known of a kind.
+type entry[T any] struct {
+	open     func(json.RawMessage, Deps) (T, error)
+	settings reflect.Type // C of [Register]
+	plugin   reflect.Type // P
 }
 
 // Register teaches r a kind, given its constructor. C is the plug-in's own
@@ -33,13 +40,13 @@ type Registry[T any] struct {
 // as turns it into what the family is used as.
 func Register[T, C, P any](r *Registry[T], kind string, build func(C, Deps) (P, error), as func(P) T) {
 	if r.kinds == nil {
-		r.kinds = map[string]func(json.RawMessage, Deps) (T, error){}
+		r.kinds = map[string]entry[T]{}
 	}
-	r.kinds[kind] = func(raw json.RawMessage, d Deps) (T, error) {
+	open := func(raw json.RawMessage, d Deps) (T, error) {
 		var none T
-		cfg, err := decode[C](kind, raw)
-		if err != nil {
-			return none, err
+		var cfg C
+		if err := Decode(raw, &cfg); err != nil {
+			return none, ship.Errorf(ship.Invalid, "shiplock config schema", "settings of %s: %w", kind, err)
 		}
 		p, err := build(cfg, d)
 		if err != nil {
@@ -47,30 +54,28 @@ func Register[T, C, P any](r *Registry[T], kind string, build func(C, Deps) (P, 
 		}
 		return as(p), nil
 	}
-}
-
-func decode[C any](kind string, raw json.RawMessage) (C, error) {
-	var cfg C
-	if len(raw) == 0 {
-		return cfg, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&cfg); err != nil {
-		return cfg, ship.Errorf(ship.Invalid, "shiplock config schema", "settings of %s: %w", kind, err)
-	}
-	return cfg, nil
+	r.kinds[kind] = entry[T]{open, reflect.TypeFor[C](), reflect.TypeFor[P]()}
 }
 
 // Open returns a plug-in of the kind p names.
 func (r *Registry[T]) Open(p ship.Plugin, d Deps) (T, error) {
-	build, ok := r.kinds[p.Kind]
+	e, ok := r.kinds[p.Kind]
 	if !ok {
 		var none T
 		return none, ship.Errorf(ship.Invalid, "shiplock config schema",
 			"unknown kind %q, known are %s", p.Kind, strings.Join(r.Kinds(), ", "))
 	}
-	return build(p.Config, d)
+	return e.open(p.Config, d)
+}
+
+// Settings returns the type of a kind's settings, nil of an unknown one.
+func (r *Registry[T]) Settings(kind string) reflect.Type { return r.kinds[kind].settings }
+
+// Can tells whether the plug-ins of a kind have an ability, an interface that
+// is optional in their family.
+func (r *Registry[T]) Can(kind string, ability reflect.Type) bool {
+	e, ok := r.kinds[kind]
+	return ok && e.plugin.Implements(ability)
 }
 
 // Kinds returns the known kinds, sorted.
