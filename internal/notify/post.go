@@ -8,11 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"syscall"
 	"time"
 
+	"github.com/shiplock/shiplock/internal/outside"
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
@@ -31,7 +30,7 @@ type Poster struct{ client *http.Client }
 func NewPoster() *Poster {
 	return &Poster{&http.Client{
 		Transport: &http.Transport{
-			DialContext: dialer().DialContext, ForceAttemptHTTP2: true,
+			DialContext: dial, ForceAttemptHTTP2: true,
 			DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
 		},
 		CheckRedirect: sameHost,
@@ -105,25 +104,11 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// dialer refuses addresses that no receiver of messages has: a machine's
-// metadata service among them. It sees the address that is really dialled, so
-// no name and no redirect gets around it.
-func dialer() *net.Dialer {
-	return &net.Dialer{Timeout: postTimeout, Control: func(_, address string, _ syscall.RawConn) error {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("%w: address of the receiver: %w", ErrPermanent, err)
-		}
-		// Loopback and private addresses are let through: a chat server
-		// inside a company's network is the usual receiver.
-		ip := to.Addr().Unmap()
-		if ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip == netip.MustParseAddr(metadataIPv6) {
-			return fmt.Errorf("%w: %s is no address of a receiver", ErrPermanent, ip)
-		}
-		return nil
-	}}
+// dial refuses addresses that no receiver of messages has.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := outside.Dialer(postTimeout).DialContext(ctx, network, address)
+	if errors.Is(err, outside.ErrAddress) {
+		return nil, fmt.Errorf("%w: %w", ErrPermanent, err)
+	}
+	return conn, err
 }
-
-// metadataIPv6 is a cloud's metadata service that is in the private range, not
-// among the link-local addresses.
-const metadataIPv6 = "fd00:ec2::254"
