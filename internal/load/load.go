@@ -26,10 +26,12 @@ import (
 // request when the last was answered.
 type Options struct {
 	URL       string    // scheme://host:port
+	Also      []string  // further servers of the same kind, which are asked in turn
 	Host      string    // Host header; default that of URL
 	Rate      float64   // requests a second; 0 is a closed load
 	Workers   int       // requests at a time; default 64
 	SpawnRate float64   // workers begun a second; 0 is all at once
+	Think     Think     // of a closed load: between an answer and the next request
 	Requests  []Request // default GET /
 	// KeepAlive uses connections again. net/http repeats a GET whose used
 	// connection turns out to be closed before any answer; that is counted as
@@ -38,6 +40,9 @@ type Options struct {
 	Timeout   time.Duration // of one request; default 10s
 	For       time.Duration // 0 is until the context ends
 	Count     int64         // requests in all; 0 is no limit
+	// Cut has the end of the context cut the requests under way, so that Run
+	// returns at once. What was cut is counted with them that failed.
+	Cut bool
 	// Done, when not nil, is told of every answer, by many goroutines at once.
 	Done func(Answer)
 }
@@ -50,7 +55,11 @@ type Request struct {
 	Weight int    // default 1
 	Body   string // "$ID" in it becomes the request's id
 	Type   string // content type of Body; default application/json
+	Header map[string]string
 }
+
+// Think is for how long users think: between Min and Max, evenly spread.
+type Think struct{ Min, Max time.Duration }
 
 // IDHeader carries the unique id of a request. It is not Idempotency-Key,
 // because net/http takes that as leave to send a POST twice.
@@ -78,7 +87,7 @@ const (
 // A Load is a load that can be watched while it runs.
 type Load struct {
 	o      Options
-	base   *url.URL
+	bases  []string
 	pick   []Request // each as often as its weight
 	client *http.Client
 	prefix string
@@ -88,9 +97,13 @@ type Load struct {
 
 // New returns a load that is not sent yet.
 func New(o Options) (*Load, error) {
-	base, err := url.Parse(o.URL)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, ship.Errorf(ship.Invalid, "write http://host:port", "load: %q is not the URL of a web server", o.URL)
+	var bases []string
+	for _, text := range append([]string{o.URL}, o.Also...) {
+		base, err := url.Parse(text)
+		if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+			return nil, ship.Errorf(ship.Invalid, "write http://host:port", "load: %q is not the URL of a web server", text)
+		}
+		bases = append(bases, strings.TrimSuffix(base.String(), "/"))
 	}
 	if o.Workers == 0 {
 		o.Workers = defaultWorkers
@@ -98,15 +111,15 @@ func New(o Options) (*Load, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
-	if o.Workers < 0 || o.Workers > maxWorkers || o.Rate < 0 || o.SpawnRate < 0 || o.Timeout < 0 {
+	if o.Workers < 0 || o.Workers > maxWorkers || o.Rate < 0 || o.SpawnRate < 0 || o.Timeout < 0 || o.Think.Min < 0 || o.Think.Max < 0 {
 		return nil, ship.Errorf(ship.Invalid, "", "load: workers are 1 to %d, rates and times not negative", maxWorkers)
 	}
-	l := &Load{o: o, base: base, client: newClient(o), prefix: strconv.FormatUint(rand.Uint64(), 36)}
-	l.tally.failed = map[string]*failures{}
-	if l.pick, err = spread(o.Requests); err != nil {
-		return nil, err
-	}
-	return l, nil
+	o.Think.Max = max(o.Think.Min, o.Think.Max)
+	l := &Load{o: o, bases: bases, client: newClient(o), prefix: strconv.FormatUint(rand.Uint64(), 36)}
+	l.tally.failed, l.tally.latency = map[string]*failures{}, newHistogram()
+	var err error
+	l.pick, err = spread(o.Requests)
+	return l, err
 }
 
 // spread repeats each request by its weight, so that they can be picked by
@@ -122,6 +135,9 @@ func spread(all []Request) ([]Request, error) {
 		}
 		if r.Method == "" {
 			r.Method = http.MethodGet
+		}
+		if _, err := http.NewRequest(r.Method, "http://server"+r.Path, nil); err != nil {
+			return nil, ship.Errorf(ship.Invalid, "", "load: %s %q cannot be asked for: %w", r.Method, r.Path, err)
 		}
 		if r.Type == "" {
 			r.Type = "application/json"
@@ -143,8 +159,13 @@ func spread(all []Request) ([]Request, error) {
 }
 
 // Run sends the load until ctx ends, For has passed or Count is reached. Then
-// requests under way get their time to be answered: none is cut by Run.
+// requests under way get their time to be answered: none is cut by Run, but
+// where ctx ends and that is wanted.
 func (l *Load) Run(ctx context.Context) Snapshot {
+	sending := context.WithoutCancel(ctx)
+	if l.o.Cut {
+		sending = ctx
+	}
 	if l.o.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.o.For)
@@ -161,7 +182,7 @@ func (l *Load) Run(ctx context.Context) Snapshot {
 			if l.o.SpawnRate > 0 && !waitUntil(spawn, start.Add(seconds(float64(i)/l.o.SpawnRate))) {
 				return
 			}
-			l.work(ctx, start)
+			l.work(ctx, sending, start)
 			enough()
 		})
 	}
@@ -171,7 +192,7 @@ func (l *Load) Run(ctx context.Context) Snapshot {
 	return l.Snapshot()
 }
 
-func (l *Load) work(ctx context.Context, start time.Time) {
+func (l *Load) work(ctx, sending context.Context, start time.Time) {
 	for ctx.Err() == nil {
 		n := l.next.Add(1) - 1
 		if l.o.Count > 0 && n >= l.o.Count {
@@ -190,13 +211,18 @@ func (l *Load) work(ctx context.Context, start time.Time) {
 				continue
 			}
 		}
-		a := l.send(ctx, n, due)
+		a := l.send(sending, n, due)
 		l.tally.add(a)
 		if l.o.Done != nil {
 			l.o.Done(a)
 		}
+		if l.o.Rate == 0 && l.o.Think.Max > 0 && !waitUntil(ctx, time.Now().Add(l.o.Think.some())) {
+			return
+		}
 	}
 }
+
+func (t Think) some() time.Duration { return t.Min + rand.N(t.Max-t.Min+1) }
 
 func waitUntil(ctx context.Context, t time.Time) bool {
 	d := time.Until(t)

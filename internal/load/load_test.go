@@ -266,6 +266,52 @@ func TestUsersComeOneAfterTheOther(t *testing.T) {
 	}
 }
 
+func TestUsersThinkBetweenAnAnswerAndTheNextRequest(t *testing.T) {
+	url := serve(t, func(http.ResponseWriter, *http.Request) {})
+	s := run(t, load.Options{URL: url, Workers: 1, Count: 6, Timeout: time.Minute, Think: load.Think{Min: 20 * time.Millisecond, Max: 30 * time.Millisecond}})
+	if s.OK != 6 || s.Elapsed < 5*20*time.Millisecond {
+		t.Errorf("%v in %s", s, s.Elapsed)
+	}
+}
+
+func TestServersAreAskedInTurn(t *testing.T) {
+	var first, second atomic.Int64
+	count := func(n *atomic.Int64) string {
+		return serve(t, func(_ http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Accept-Language") == "de" {
+				n.Add(1)
+			}
+		})
+	}
+	s := run(t, load.Options{
+		URL: count(&first), Also: []string{count(&second)}, Workers: 3, Count: 20, Timeout: time.Minute,
+		Requests: []load.Request{{Path: "/", Header: map[string]string{"Accept-Language": "de"}}},
+	})
+	if s.OK != 20 || first.Load() != 10 || second.Load() != 10 {
+		t.Errorf("%v: %d and %d", s, first.Load(), second.Load())
+	}
+}
+
+func TestALoadThatIsCutEndsAtOnce(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	l, err := load.New(load.Options{URL: url, Workers: 1, Timeout: time.Hour, Cut: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan load.Snapshot)
+	go func() { ended <- l.Run(ctx) }()
+	<-arrived
+	stop()
+	if s := <-ended; s.Sent != 1 || s.Failed["cancelled"].Count != 1 {
+		t.Errorf("%v", s)
+	}
+}
+
 func TestALoadThatMakesNoSenseIsRefused(t *testing.T) {
 	for _, o := range []load.Options{
 		{},
@@ -274,6 +320,8 @@ func TestALoadThatMakesNoSenseIsRefused(t *testing.T) {
 		{URL: "http://x", Workers: -1},
 		{URL: "http://x", Workers: 1e6},
 		{URL: "http://x", Rate: -1},
+		{URL: "http://x", Also: []string{"y"}},
+		{URL: "http://x", Think: load.Think{Min: -1}},
 		{URL: "http://x", Requests: []load.Request{{Path: "x"}}},
 		{URL: "http://x", Requests: []load.Request{{Path: "/", Weight: -1}}},
 	} {
@@ -283,11 +331,11 @@ func TestALoadThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestALatencyIsCountedWithinASixteenth(t *testing.T) {
+func TestALatencyIsCountedWithinAHundredth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		us := rapid.Int64Range(0, int64(time.Hour/time.Microsecond)).Draw(t, "microseconds")
 		d := time.Duration(us) * time.Microsecond
-		if got := load.CountedAs(d); got < d || got > d+d/16 {
+		if got := load.CountedAs(d); got < d-d/100 || got > d+d/100 {
 			t.Fatalf("%s is counted as %s", d, got)
 		}
 	})

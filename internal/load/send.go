@@ -35,24 +35,24 @@ func newClient(o Options) *http.Client {
 }
 
 // send sends one request and reads its whole answer. The end of the load does
-// not cut it: only its own time does.
+// not cut it: only its own time does, and the end of ctx.
 func (l *Load) send(ctx context.Context, n int64, due time.Time) Answer {
 	kind := l.pick[n%int64(len(l.pick))]
 	a := Answer{ID: l.id(n), Method: kind.Method, Path: kind.Path, At: due}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, l.o.Timeout)
 	defer cancel()
 	var connections atomic.Int32
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
 	})
-	a.Status, a.Class, a.Error = l.roundTrip(ctx, kind, a.ID)
+	a.Status, a.Class, a.Error = l.roundTrip(ctx, kind, l.bases[n%int64(len(l.bases))], a.ID)
 	a.Latency = time.Since(due)
 	a.Retried = connections.Load() > 1
 	return a
 }
 
-func (l *Load) roundTrip(ctx context.Context, kind Request, id string) (status int, class, text string) {
-	req, err := l.request(ctx, kind, id)
+func (l *Load) roundTrip(ctx context.Context, kind Request, base, id string) (status int, class, text string) {
+	req, err := l.request(ctx, kind, base, id)
 	if err != nil {
 		return 0, "other", err.Error()
 	}
@@ -71,14 +71,13 @@ func (l *Load) roundTrip(ctx context.Context, kind Request, id string) (status i
 	return resp.StatusCode, "", ""
 }
 
-func (l *Load) request(ctx context.Context, kind Request, id string) (*http.Request, error) {
+func (l *Load) request(ctx context.Context, kind Request, base, id string) (*http.Request, error) {
 	var body io.Reader
 	text := strings.ReplaceAll(kind.Body, "$ID", id)
 	if text != "" {
 		body = strings.NewReader(text)
 	}
-	target := strings.TrimSuffix(l.base.String(), "/") + kind.Path
-	req, err := http.NewRequestWithContext(ctx, kind.Method, target, body)
+	req, err := http.NewRequestWithContext(ctx, kind.Method, base+kind.Path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +87,9 @@ func (l *Load) request(ctx context.Context, kind Request, id string) (*http.Requ
 	req.Header.Set("User-Agent", "shiplock-load")
 	if text != "" {
 		req.Header.Set("Content-Type", kind.Type)
+	}
+	for name, text := range kind.Header {
+		req.Header.Set(name, text)
 	}
 	if l.o.Host != "" {
 		req.Host = l.o.Host
@@ -100,6 +102,8 @@ func classify(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
 	case errors.Is(err, errCut):
 		return "cut"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -3,7 +3,6 @@ package load
 import (
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +24,7 @@ type Snapshot struct {
 	Max     time.Duration     `json:"max"`
 	Elapsed time.Duration     `json:"elapsed"`
 
-	latency histogram
+	latency histogram // never changed
 }
 
 // Failed counts one way of failing and keeps its first cases.
@@ -55,9 +54,7 @@ func (s Snapshot) Since(before Snapshot) Snapshot {
 			d.Failed[class] = f
 		}
 	}
-	for i, n := range before.latency {
-		d.latency[i] -= n
-	}
+	d.latency = s.latency.minus(before.latency)
 	d.percentiles()
 	return d
 }
@@ -106,7 +103,8 @@ type failures struct {
 // A tally is written by all workers and read at any time.
 type tally struct {
 	mu      sync.Mutex
-	s       Snapshot
+	s       Snapshot // without latency
+	latency histogram
 	failed  map[string]*failures
 	began   time.Time
 	stopped time.Time
@@ -138,7 +136,7 @@ func (t *tally) add(a Answer) {
 		t.s.Retried++
 	}
 	if a.Status != 0 {
-		t.s.latency.add(a.Latency)
+		t.latency.add(a.Latency)
 		t.s.Max = max(t.s.Max, a.Latency)
 	}
 	if a.Class == "" {
@@ -162,6 +160,7 @@ func (t *tally) snapshot(now time.Time) Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.s
+	s.latency = t.latency.copied()
 	s.Failed = make(map[string]Failed, len(t.failed))
 	for class, f := range t.failed {
 		s.Failed[class] = Failed{f.count, slices.Clone(f.first)}
@@ -174,49 +173,4 @@ func (t *tally) snapshot(now time.Time) Snapshot {
 	}
 	s.percentiles()
 	return s
-}
-
-// A histogram counts latencies in buckets that are at most 1/16 of their value
-// wide, from microseconds to more than an hour, in a fixed 4 KiB.
-type histogram [512]int64
-
-const steps = 16 // buckets in each doubling
-
-func (h *histogram) add(d time.Duration) { h[bucket(d)]++ }
-
-func bucket(d time.Duration) int {
-	us := uint64(max(d.Microseconds(), 0))
-	if us < steps {
-		return int(us)
-	}
-	shift := bits.Len64(us) - 5 // leaves 16..31
-	return min(shift*steps+int(us>>shift), len(histogram{})-1)
-}
-
-// upper is the highest latency that is counted in bucket i.
-func upper(i int) time.Duration {
-	if i < 2*steps {
-		return time.Duration(i) * time.Microsecond
-	}
-	shift := i/steps - 1
-	us := (uint64(i%steps+steps)+1)<<shift - 1
-	return time.Duration(us) * time.Microsecond
-}
-
-// at returns a latency that the share q of all requests did not exceed.
-func (h *histogram) at(q float64) time.Duration {
-	var total, seen int64
-	for _, n := range h {
-		total += n
-	}
-	if total == 0 {
-		return 0
-	}
-	want := int64(q * float64(total))
-	for i, n := range h {
-		if seen += n; seen > want || seen == total {
-			return upper(i)
-		}
-	}
-	return 0
 }
