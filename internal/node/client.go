@@ -199,6 +199,11 @@ func (c *Client) EndWatch(ctx context.Context, f ship.Fence, env ship.Environmen
 	return c.change(ctx, env, "watch/end", fenceBody{Fence: f, Why: why})
 }
 
+// EndCommand implements platform.Ender.
+func (c *Client) EndCommand(ctx context.Context, f ship.Fence, env ship.EnvironmentID, name string) error {
+	return c.change(ctx, env, "run/end", fenceBody{Fence: f, Command: name})
+}
+
 // SetMode implements platform.Platform.
 func (c *Client) SetMode(ctx context.Context, f ship.Fence, env ship.EnvironmentID, m platform.ModeChange) error {
 	return c.change(ctx, env, "mode", fenceBody{Fence: f, Mode: &m})

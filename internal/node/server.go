@@ -97,6 +97,9 @@ func changes() map[string]func(context.Context, *environment, fenceBody) error {
 			}
 			return e.shift(ctx, b.Fence, *b.Shift)
 		},
+		"run/end": func(ctx context.Context, e *environment, b fenceBody) error {
+			return e.endCommand(ctx, b.Fence, b.Command)
+		},
 		"watch/end": func(ctx context.Context, e *environment, b fenceBody) error { return e.dismiss(ctx, b.Fence, b.Why) },
 		"mode": func(ctx context.Context, e *environment, b fenceBody) error {
 			if b.Mode == nil {

@@ -51,6 +51,8 @@ type fenceBody struct {
 	Shift *platform.Shift      `json:"shift,omitempty"`
 	Mode  *platform.ModeChange `json:"mode,omitempty"`
 	Why   string               `json:"why,omitempty"`
+	// Command is the name of one.
+	Command string `json:"command,omitempty"`
 }
 
 // linkBody names an archive on this machine.

@@ -216,6 +216,14 @@ type WatchStatus struct {
 	After string `json:"after,omitempty"`
 }
 
+// An Ender is a platform that can end a named command whose run does not need
+// its result any more.
+type Ender interface {
+	// EndCommand ends the command and all it started, and returns when they are
+	// gone. One that has ended, or was never begun, is left as it is.
+	EndCommand(ctx context.Context, f ship.Fence, env ship.EnvironmentID, name string) error
+}
+
 // A Guardian is a platform whose guard a person can send away.
 type Guardian interface {
 	// EndWatch ends the watch of the fence's run: the release stays, and gets

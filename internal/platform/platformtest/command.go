@@ -65,6 +65,35 @@ func testNamedFence(t *testing.T, x *fixture) {
 	mustBe(t, err, ship.Invalid)
 }
 
+func testNamedEnd(t *testing.T, x *fixture) {
+	ender, ok := x.Platform.(platform.Ender)
+	if !ok {
+		t.Skip("the platform ends no commands")
+	}
+	s := x.prepared(t, 1)
+	f := x.acquire(t, "run-1")
+	c := platform.Command{Name: "long", Argv: sh("sleep 600 & echo begun; wait"), Fence: &f}
+	begun := make(chan struct{})
+	go func() {
+		defer close(begun)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, _ = x.Platform.Run(ctx, s, c) // it goes on
+	}()
+	<-begun
+	for range 2 { // the second time there is nothing left to end
+		must(t, ender.EndCommand(t.Context(), f, x.id, "long"))
+	}
+	r, err := x.Platform.Run(t.Context(), s, c)
+	must(t, err)
+	if r.Code == 0 || string(r.Stdout) != "begun\n" {
+		t.Errorf("the command ended with %+v", r)
+	}
+	must(t, ender.EndCommand(t.Context(), f, x.id, "never-begun"))
+	stale := ship.Fence{Run: "run-1", Epoch: f.Epoch - 1}
+	mustBe(t, ender.EndCommand(t.Context(), stale, x.id, "long"), ship.Fenced)
+}
+
 func testQuery(t *testing.T, x *fixture) {
 	s := x.prepared(t, 1)
 	for _, want := range []string{"1", "2"} {

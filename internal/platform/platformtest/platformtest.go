@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 		{"a release is prepared once", testPrepare},
 		{"a named command runs once however often it is asked for", testNamed},
 		{"a named command needs a valid fence", testNamedFence},
+		{"a named command that nobody needs is ended", testNamedEnd},
 		{"a query runs anew each time and ends with its context", testQuery},
 		{"every step of a deployment can be repeated", testDeploy},
 		{"a swap loses no request", testSwap},

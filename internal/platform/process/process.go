@@ -23,6 +23,7 @@ var (
 	_ platform.Platform = (*Platform)(nil)
 	_ platform.Witness  = (*Platform)(nil)
 	_ platform.Guardian = (*Platform)(nil)
+	_ platform.Ender    = (*Platform)(nil)
 )
 
 // New returns a platform that talks to the node at the configured socket. It
