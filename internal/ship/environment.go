@@ -179,6 +179,10 @@ type Gate struct {
 	Name    string        `json:"name"`
 	Plugin  Plugin        `json:"plugin"`
 	Timeout time.Duration `json:"timeout"`
+	// Running gates are asked when the candidate runs and is well, before users
+	// get to it; the others before anything is changed.
+	Running bool `json:"running,omitempty"`
+	Alone   bool `json:"alone,omitempty"` // no other gate is asked meanwhile
 }
 
 // Notify is a notifier and what it wants to hear of; On empty means all.

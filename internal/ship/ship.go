@@ -148,6 +148,8 @@ type Verdict struct {
 	Reason  string  `json:"reason"`
 	// Rehearsal is what the verdict goes by, when that was a rehearsal.
 	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
+	// Report is what a gate found besides.
+	Report *Report `json:"report,omitempty"`
 }
 
 // An Event is something that happened in a run. Events are kept for ever and

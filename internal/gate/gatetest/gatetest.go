@@ -5,7 +5,10 @@ package gatetest
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -80,13 +83,18 @@ func judged(t *testing.T, g gate.Gate, c gate.Candidate, want ship.Outcome) {
 }
 
 // Candidate returns a candidate in a folder of its own, whose commands are
-// really run.
+// really run. Nothing of an earlier release is kept.
 func Candidate(t *testing.T) gate.Candidate {
 	t.Helper()
 	dir := t.TempDir()
 	return gate.Candidate{
 		Run: "d-7", Name: "e2e", Dir: dir, Timeout: time.Minute,
 		Release: ship.Release{App: "shop", Number: 42},
+		File: func(_ context.Context, path string) ([]byte, error) {
+			return os.ReadFile(filepath.Join(dir, path))
+		},
+		Earlier:  func(context.Context, string) ([]byte, error) { return nil, fs.ErrNotExist },
+		Progress: func(string, ...ship.Figure) {},
 		Command: func(ctx context.Context, argv ship.Argv) (int, string, error) {
 			cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 			cmd.Dir = dir
