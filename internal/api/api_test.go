@@ -91,8 +91,8 @@ func (n none) Platform(ship.Plugin) (platform.Platform, error) { return idle{d: 
 func (none) Database(string, database.Config) (database.Database, error) {
 	return nil, errors.New("no database")
 }
-func (none) Tool(ship.Plugin) (migrate.Tool, error) { return nil, errors.New("no tool") }
-func (none) Gate(ship.Plugin) (gate.Gate, error)    { return nil, errors.New("no gate") }
+func (none) Tool(ship.Plugin) (migrate.Tool, error)               { return nil, errors.New("no tool") }
+func (none) Gate(ship.Plugin, deploy.Resolver) (gate.Gate, error) { return nil, errors.New("no gate") }
 func (none) Notifier(ship.Plugin, deploy.Resolver) (notify.Notifier, error) {
 	return nil, errors.New("no notifier")
 }

@@ -48,8 +48,8 @@ func (p *plugins) Tool(s ship.Plugin) (migrate.Tool, error) {
 	return builtin.Tools().Open(s, p.deps(nil))
 }
 
-func (p *plugins) Gate(s ship.Plugin) (gate.Gate, error) {
-	return builtin.Gates().Open(s, p.deps(nil))
+func (p *plugins) Gate(s ship.Plugin, r deploy.Resolver) (gate.Gate, error) {
+	return builtin.Gates().Open(s, p.deps(r))
 }
 
 func (p *plugins) Notifier(s ship.Plugin, r deploy.Resolver) (notify.Notifier, error) {

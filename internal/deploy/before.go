@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/shiplock/shiplock/internal/gate"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/plan"
 	"github.com/shiplock/shiplock/internal/platform"
@@ -193,39 +192,6 @@ func (w *work) unsettled(ctx context.Context, ledger []ship.Record, known []ship
 		}
 	}
 	return ids, nil
-}
-
-func runGate(ctx context.Context, w *work) (string, any, error) {
-	var p plan.GateParams
-	if err := w.params(&p); err != nil {
-		return "", nil, err
-	}
-	g, err := w.e.Plugins.Gate(p.Gate.Plugin)
-	if err != nil {
-		return "", nil, err
-	}
-	next := "shiplock explain " + w.run.ID
-	verdict, err := g.Judge(ctx, gate.Candidate{
-		Run: w.run.ID, Name: p.Gate.Name, Release: w.run.Request.Release, Dir: w.folder(), Timeout: p.Gate.Timeout,
-		Command: func(ctx context.Context, argv ship.Argv) (int, string, error) {
-			next = "shiplock logs " + w.env().Name + " --job " + w.run.ID + ".gate-" + p.Gate.Name
-			r, err := w.command(ctx, migrate.Command{Name: "gate-" + p.Gate.Name, Argv: argv, Timeout: p.Gate.Timeout})
-			return r.Code, string(r.Stdout) + string(r.Stderr), err
-		},
-		Rehearse: w.rehearser(),
-	})
-	if err == nil {
-		err = w.keepRehearsal(verdict)
-	}
-	switch {
-	case err != nil:
-		return "", nil, fmt.Errorf("gate %s: %w", p.Gate.Name, err)
-	case verdict.Outcome == ship.Pass:
-		return verdict.Reason, verdict, nil
-	case verdict.Outcome == ship.Fail:
-		return "", verdict, ship.Errorf(ship.GateFailed, next, "gate %s: %s", p.Gate.Name, verdict.Reason)
-	}
-	return "", verdict, ship.Errorf(ship.Inconclusive, "shiplock explain "+w.run.ID, "gate %s came to no conclusion: %s", p.Gate.Name, verdict.Reason)
 }
 
 // command runs a command in the prepared release. A named one belongs to this

@@ -63,7 +63,7 @@ type Plugins interface {
 	Platform(p ship.Plugin) (platform.Platform, error)
 	Database(kind string, cfg database.Config) (database.Database, error)
 	Tool(p ship.Plugin) (migrate.Tool, error)
-	Gate(p ship.Plugin) (gate.Gate, error)
+	Gate(p ship.Plugin, r Resolver) (gate.Gate, error)
 	Notifier(p ship.Plugin, r Resolver) (notify.Notifier, error)
 }
 
@@ -191,8 +191,8 @@ func takenOver(ctx context.Context, failure error) bool {
 	return errors.Is(context.Cause(ctx), errLost) || failure != nil && ship.KindOf(failure) == ship.Fenced
 }
 
-// forward carries out the steps in order. Inspect may lengthen the plan while
-// it runs.
+// forward carries out the steps in order, gates that may be asked at once
+// together. Inspect may lengthen the plan while it runs.
 func (w *work) forward(ctx context.Context) error {
 	for {
 		journal, err := w.e.Journal.Journal(ctx, w.run.ID)
@@ -204,7 +204,12 @@ func (w *work) forward(ctx context.Context) error {
 		if seq < 0 {
 			return nil
 		}
-		if err := w.step(ctx, seq, entry); err != nil {
+		if group := w.together(seq); len(group) > 0 {
+			err = w.gates(ctx, group)
+		} else {
+			err = w.step(ctx, seq, entry)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -85,6 +85,7 @@ func (w *work) finish(ctx context.Context, failure error) (ship.Result, error) {
 	}
 	w.watchUsage(ctx)
 	w.forgetCatalogs()
+	w.forgetGates(ctx)
 	w.letGo(ctx)
 	return r, w.e.end(ctx, w.run, r)
 }

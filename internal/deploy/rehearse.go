@@ -27,15 +27,15 @@ import (
 // by a copy of an environment's database. It changes nothing that serves and
 // takes no claim.
 func (e *Engine) Rehearse(ctx context.Context, req ship.Request, p ship.Plugin, progress func(string)) (ship.Verdict, error) {
-	g, err := e.Plugins.Gate(p)
-	if err != nil {
-		return ship.Verdict{}, err
-	}
 	w, err := e.open(ship.Run{ID: "rehearsal", Request: req})
 	if err != nil {
 		return ship.Verdict{}, err
 	}
 	defer w.close()
+	g, err := e.Plugins.Gate(p, w.resolver)
+	if err != nil {
+		return ship.Verdict{}, err
+	}
 	w.detached = true
 	if err := w.upload(ctx); err != nil {
 		return ship.Verdict{}, err

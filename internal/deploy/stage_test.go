@@ -38,6 +38,7 @@ type stage struct {
 	channel  *channel
 	journal  *journalist
 	engine   *deploy.Engine
+	gates    map[string]gate.Gate
 	env      ship.Environment
 	resolver func(ship.Environment) (deploy.Resolver, error)
 }
@@ -243,7 +244,12 @@ func (k kinds) Database(kind string, c database.Config) (database.Database, erro
 func (k kinds) Tool(ship.Plugin) (migrate.Tool, error) {
 	return sqlfiles.New(sqlfiles.Config{}, plugin.Deps{})
 }
-func (k kinds) Gate(ship.Plugin) (gate.Gate, error) { return nil, errors.New("no gates") }
+func (k kinds) Gate(p ship.Plugin, _ deploy.Resolver) (gate.Gate, error) {
+	if g := k.s.gates[p.Kind]; g != nil {
+		return g, nil
+	}
+	return nil, errors.New("no such gate")
+}
 
 func (k kinds) Notifier(ship.Plugin, deploy.Resolver) (notify.Notifier, error) {
 	return k.s.channel, nil
@@ -279,6 +285,9 @@ type books struct {
 	away     string
 	failures int
 	refuse   bool // it answers, and says no
+
+	command func(context.Context, platform.Spec, platform.Command) (platform.Result, error) // nil does nothing
+	web     string                                                                          // address of a web instance
 }
 
 var _ platform.Platform = (*books)(nil)
@@ -338,7 +347,10 @@ func (b *books) Prepare(_ context.Context, s platform.Spec) (platform.Prepared, 
 	return platform.Prepared{Dir: filepath.Join(b.stage.dir, "releases", s.Release.Artifact.Digest), Took: "unpacked"}, b.call("prepare")
 }
 
-func (b *books) Run(context.Context, platform.Spec, platform.Command) (platform.Result, error) {
+func (b *books) Run(ctx context.Context, s platform.Spec, c platform.Command) (platform.Result, error) {
+	if b.command != nil {
+		return b.command(ctx, s, c)
+	}
 	return platform.Result{}, b.call("run")
 }
 
@@ -348,7 +360,11 @@ func (b *books) Start(_ context.Context, f ship.Fence, s platform.Spec, slot shi
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.slots[slot] = platform.SlotStatus{Release: s.Release, Run: f.Run, Instances: []platform.Instance{{ID: string(slot) + ".worker.1", Process: "worker", PID: 1, State: "running"}}}
+	all := []platform.Instance{{ID: string(slot) + ".worker.1", Process: "worker", PID: 1, State: "running"}}
+	if b.web != "" {
+		all = append(all, platform.Instance{ID: string(slot) + ".web.1", Process: ship.Web, PID: 2, State: "running", Address: b.web})
+	}
+	b.slots[slot] = platform.SlotStatus{Release: s.Release, Run: f.Run, Instances: all}
 	return nil
 }
 

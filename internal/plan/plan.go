@@ -112,12 +112,16 @@ func Build(f Facts) ship.Plan {
 		}
 	}
 	route, why := route(f, cut)
+	if why == nil {
+		why = gatesRefused(f, route)
+	}
 	if why != nil {
 		p.Refused = why
 		return p
 	}
 	p.Notes = append(notes(f, p.Migrations, route), waitNotes(f, cut)...)
 	p.Notes = append(p.Notes, pausedNotes(f)...)
+	p.Notes = append(p.Notes, gateNotes(f)...)
 	p.Steps = append(p.Steps, middle(f, p.Migrations, route)...)
 	return p
 }
@@ -139,10 +143,7 @@ func pending(l *migrate.Listing) []ship.Migration {
 // serves until the shift and every migration is one it can live with. In the
 // other two no request reaches the database while the schema changes.
 func middle(f Facts, todo []ship.Migration, route string) []ship.Step {
-	var s []ship.Step
-	for _, g := range f.Request.Environment.Gates {
-		s = append(s, gateStep(g))
-	}
+	s := gates(f, false)
 	switch {
 	case f.Request.Options.Backfill != "": // of the release that serves
 	case migratesOnly(f):
@@ -154,17 +155,11 @@ func middle(f Facts, todo []ship.Migration, route string) []ship.Step {
 	default:
 		s = append(s, migrateSteps(f, todo, "")...)
 		s = append(s, startSteps(f)...)
+		s = append(s, gates(f, true)...)
 		s = append(s, shiftSteps(f, route)...)
 	}
 	s = append(s, backfillSteps(f)...)
 	return append(s, step(Notify, "people hear how it ended, success or not", "the result stands; the failure to tell is noted", time.Minute))
-}
-
-func gateStep(g ship.Gate) ship.Step {
-	s := step(Gate, fmt.Sprintf("%s must pass before anything is changed", g.Name), "nothing was changed; the old release serves", g.Timeout)
-	s.Name = "gate " + g.Name
-	s.Params = params(GateParams{Gate: g})
-	return s
 }
 
 func migrateSteps(f Facts, todo []ship.Migration, route string) []ship.Step {
@@ -275,6 +270,7 @@ func maintenanceSteps(f Facts, todo []ship.Migration) []ship.Step {
 	s := []ship.Step{step(Maintenance, "writes are closed before the backup, so that a restore loses nothing", "the old release is opened again", 5*time.Minute)}
 	s = append(s, migrateSteps(f, todo, "maintenance")...)
 	s = append(s, startSteps(f)...)
+	s = append(s, gates(f, true)...)
 	sh := shiftSteps(f, "maintenance")
 	s = append(s, sh[0], step(Open, "the site is opened on the new release", "the maintenance page stays", time.Minute))
 	return append(s, sh[1:]...)
