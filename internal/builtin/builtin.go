@@ -9,7 +9,12 @@ import (
 	"github.com/shiplock/shiplock/internal/database/sqlite"
 	"github.com/shiplock/shiplock/internal/gate"
 	gatecommand "github.com/shiplock/shiplock/internal/gate/command"
+	gateload "github.com/shiplock/shiplock/internal/gate/load"
+	gatemetrics "github.com/shiplock/shiplock/internal/gate/metrics"
 	gaterehearsal "github.com/shiplock/shiplock/internal/gate/rehearsal"
+	gaterequest "github.com/shiplock/shiplock/internal/gate/request"
+	gatescan "github.com/shiplock/shiplock/internal/gate/scan"
+	gatewindow "github.com/shiplock/shiplock/internal/gate/window"
 	"github.com/shiplock/shiplock/internal/lint/rules"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/migrate/alembic"
@@ -51,6 +56,11 @@ func Gates() *gate.Registry {
 	r := new(gate.Registry)
 	gate.Register(r, "command", gatecommand.New)
 	gate.Register(r, "rehearsal", gaterehearsal.New)
+	gate.Register(r, "http", gaterequest.New)
+	gate.Register(r, "load", gateload.New)
+	gate.Register(r, "metrics", gatemetrics.New)
+	gate.Register(r, "scan", gatescan.New)
+	gate.Register(r, "window", gatewindow.New)
 	return r
 }
 
@@ -71,7 +81,16 @@ func Known() config.Known {
 		Notifiers: Notifiers().Kinds(),
 		Databases: Databases().Kinds(),
 		Rules:     ruleIDs(),
+		Kinds:     gateKinds(),
 	}
+}
+
+func gateKinds() map[string]config.GateKind {
+	all := map[string]config.GateKind{}
+	for kind, k := range gate.Kinds(Gates()) {
+		all[kind] = config.GateKind(k)
+	}
+	return all
 }
 
 func ruleIDs() []string {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shiplock/shiplock/internal/builtin"
 	"github.com/shiplock/shiplock/internal/config"
 )
 
@@ -38,7 +39,7 @@ func (s *session) configCommand() *cobra.Command {
 	schema := &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of the configuration", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := s.out.Write(config.Schema())
+			_, err := s.out.Write(config.Schema(builtin.Known()))
 			return err
 		},
 	}

@@ -196,8 +196,14 @@ func (s *session) printJournal(w io.Writer, j wire.Journal, events []ship.Event)
 	}
 	for _, e := range j.Entries {
 		var v ship.Verdict
-		if json.Unmarshal(e.Evidence, &v) == nil && v.Rehearsal != nil {
+		if json.Unmarshal(e.Evidence, &v) != nil {
+			continue
+		}
+		if v.Rehearsal != nil {
 			printRehearsal(w, v)
+		}
+		if v.Report != nil {
+			printReport(w, e.Name, *v.Report)
 		}
 	}
 	switch {

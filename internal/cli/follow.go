@@ -148,12 +148,13 @@ func (v *view) text(e ship.Event) {
 	}
 }
 
-// quietly is the time between two lines about a watch where lines stay.
+// quietly is the time between two lines about a watch or a gate where lines stay.
 const quietly = 15 * time.Second
 
-// worthALine leaves most of what a watch says every second out of a log.
+// worthALine leaves most of what a watch or a gate says every second out of a
+// log.
 func (v *view) worthALine(e ship.Event) bool {
-	if e.Step != plan.Watch {
+	if e.Step != plan.Watch && !strings.HasPrefix(e.Step, plan.Gate+" ") {
 		return true
 	}
 	if e.At.Sub(v.said) < quietly {

@@ -223,7 +223,7 @@ func write(root *os.Root, path, text string) error {
 		return ship.Errorf(ship.Invalid, "remove it", "init: %s is a link", filepath.Join(filepath.Dir(path), dir))
 	}
 	schema := filepath.Join(filepath.Dir(path), detect.SchemaFile)
-	if err := atomicfile.Write(schema, config.Schema(), 0o644); err != nil {
+	if err := atomicfile.Write(schema, config.Schema(builtin.Known()), 0o644); err != nil {
 		return ship.Errorf(ship.Invalid, "make the folder writable", "init: %w", err)
 	}
 	if err := atomicfile.Write(path, []byte(text), 0o644); err != nil {

@@ -11,11 +11,13 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,6 +36,16 @@ const maxFile = 1 << 20
 type Known struct {
 	Platforms, Tools, Gates, Notifiers, Databases []string
 	Rules                                         []string // of lint
+	// Kinds has more of each of Gates. One that is missing takes any settings.
+	Kinds map[string]GateKind
+}
+
+// A GateKind is what is known of a kind of gate.
+type GateKind struct {
+	Settings reflect.Type                         // what its settings are decoded into
+	Check    func(settings json.RawMessage) error // whether they are right; see [plugin.SettingError]
+	Running  bool                                 // it is asked when the candidate runs
+	Alone    bool                                 // and when no other gate is
 }
 
 // A File is a shiplock.yaml without problems. It does not change.

@@ -150,7 +150,9 @@ func (d *decoder) gates(doc *document, own environment) []ship.Gate {
 			}
 			continue
 		}
-		list = append(list, ship.Gate{Name: ref.Text, Plugin: gate.Plugin, Timeout: gate.Timeout.or(defaultGate)})
+		list = append(list, ship.Gate{
+			Name: ref.Text, Plugin: gate.Plugin, Timeout: gate.Timeout.or(defaultGate), Running: gate.Running, Alone: gate.Alone,
+		})
 	}
 	return list
 }

@@ -41,56 +41,6 @@ func (d *decoder) checkKind(family, kind string, known []string, at spot) {
 	d.report(at, didYouMean(kind, known), "unknown %s %q, known are %s", family, kind, strings.Join(known, ", "))
 }
 
-// A gateKind is a gate: {run: command} or {kind: {its settings}}, and for how
-// long it may take.
-type gateKind struct {
-	Plugin  ship.Plugin
-	Timeout duration
-	At      spot
-}
-
-// commandGate is the kind of a gate that is a command.
-const commandGate = "command"
-
-func (v *gateKind) decode(d *decoder, n ast.Node) {
-	v.At = spotOf(n)
-	for _, e := range d.entries(n) {
-		switch {
-		case e.key == "timeout":
-			v.Timeout.decode(d, e.node)
-		case v.Plugin.Kind != "":
-			d.report(e.at, "", "a gate has one kind, this one is already %q", v.Plugin.Kind)
-		case e.key == "run":
-			d.checkKind("gate", commandGate, d.known.Gates, e.at)
-			var c command
-			c.decode(d, e.node)
-			v.Plugin = ship.Plugin{Kind: commandGate, Config: object("run", c.Argv)}
-		default:
-			v.Plugin.Kind = e.key
-			if d.checkGate(e) {
-				v.Plugin.Config = d.settings(e.node)
-			}
-		}
-	}
-	if v.Plugin.Kind == "" {
-		d.report(v.At, "write run: and a command", "the gate has no kind")
-	}
-}
-
-func (d *decoder) checkGate(e entry) bool {
-	if d.known.Gates == nil || slices.Contains(d.known.Gates, e.key) {
-		return true
-	}
-	keys := []string{"run", "timeout"}
-	for _, kind := range d.known.Gates {
-		if kind != commandGate {
-			keys = append(keys, kind)
-		}
-	}
-	d.report(e.at, didYouMean(e.key, keys), "unknown kind of gate %q, known are %s", e.key, strings.Join(keys, ", "))
-	return false
-}
-
 // A notifier is {kind: settings} and what it wants to hear of. A text in place
 // of the settings is the setting url.
 type notifier struct {

@@ -13,9 +13,12 @@ import (
 const schemaID = "https://github.com/shiplock/shiplock/shiplock.schema.json"
 
 // Schema returns the JSON Schema of shiplock.yaml. It is made from the structs
-// the decoder fills and is the same every time.
-func Schema() []byte {
+// the decoder and the known plug-ins fill and is the same every time.
+func Schema(known Known) []byte {
 	s := inline(reflect.TypeFor[document]())
+	if gates, ok := s.Properties.Get("gates"); ok {
+		gates.PatternProperties = map[string]*jsonschema.Schema{namePattern.String(): gateSchema(known)}
+	}
 	s.Version = jsonschema.Version
 	s.ID = schemaID
 	s.Title = FileName
@@ -37,6 +40,7 @@ func inline(t reflect.Type) *jsonschema.Schema {
 		DoNotReference:             true,
 		ExpandedStruct:             true,
 		RequiredFromJSONSchemaTags: true,
+		Mapper:                     ownSchema,
 	}
 	s := r.ReflectFromType(t)
 	s.Version = ""
@@ -104,17 +108,6 @@ func (variables) JSONSchema() *jsonschema.Schema {
 func (platformKind) JSONSchema() *jsonschema.Schema {
 	one := uint64(1)
 	return anyOf(textSchema(""), &jsonschema.Schema{Type: "object", MinProperties: &one, MaxProperties: &one})
-}
-
-func (gateKind) JSONSchema() *jsonschema.Schema {
-	one, two := uint64(1), uint64(2)
-	properties := jsonschema.NewProperties()
-	properties.Set("run", described(command{}.JSONSchema(), "Command that must end with exit code 0."))
-	properties.Set("timeout", described(duration{}.JSONSchema(), "Time the gate may take. Default 30m."))
-	return &jsonschema.Schema{
-		Type: "object", Properties: properties, MinProperties: &one, MaxProperties: &two,
-		AdditionalProperties: described(settingsSchema(), "Settings of the kind of gate the key names."),
-	}
 }
 
 func (notifier) JSONSchema() *jsonschema.Schema {
