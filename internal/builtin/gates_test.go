@@ -108,33 +108,33 @@ func TestAMistakeInAGateHasItsPlaceAndTheSchemaRefusesItToo(t *testing.T) {
 		gate, at, says string
 		lenient        bool // the schema cannot tell
 	}{
-		{"{load: {userz: 5}}", "4:12", `unknown key "userz"` + "\n", false},
-		{"{load: {users: many}}", "4:19", `expected a whole number, found "many"`, false},
-		{"{load: {paths: [/, {path: /x, wieght: 2}]}}", "4:34", `unknown key "wieght"`, false},
-		{"{load: {paths: [/, {path: /x, weight: 2000}]}}", "4:19", "weight 2000", false},
-		{"{load: {for: soon}}", "4:17", `"soon" is no duration`, false},
-		{"{load: {rate: 5, users: 5}}", "4:18", "a load is of so many users", true},
-		{"{http: {requests: [{path: x}]}}", "4:30", `"x" is not a path`, false},
-		{"{http: {}}", "4:5", "there must be 1 to 200 requests", true},
-		{"{run: pytest, junitt: a.xml}", "4:18", `unknown key "junitt"`, false},
-		{"{run: pytest, coverage: 80}", "4:28", "where the coverage can be read", true},
-		{"{run: pytest, load: {users: 1}}", "4:18", `a gate has one kind, this one is already "command"`, false},
-		{"{load: {users: 1}, http: {requests: [/]}}", "4:23", `a gate has one kind, this one is already "load"`, false},
-		{"{run: bandit, sarif: a, fail_on: high}", "4:37", `"high" is no level`, false},
-		{"{run: bandit, sarif: /etc/a}", "4:25", "is no file in the release", true},
-		{"{scan: {sarif: a}}", "4:5", "a scan needs a command", true},
-		{"{window: {hours: 9-5}}", "4:21", `"9-5" is no part of a day`, false},
-		{"{window: {zone: Berlin}}", "4:20", `"Berlin" is no time zone`, true},
-		{`{metrics: {url: "http://p", query: up, is: big}}`, "4:47", `"big" is no comparison`, false},
-		{"{rehearsal: {max_lock: soon}}", "4:5", `"soon" is no time`, true},
-		{"{timeout: 5m}", "4:4", "the gate has no kind", false},
-		{"{laod: {}}", "4:5", `did you mean "load"?`, false},
-		{`{run: "pytest 'x"}`, "4:17", "quote", true},
+		{"{load: {userz: 5}}", "14", `unknown key "userz"` + "\n", false},
+		{"{load: {users: many}}", "21", `expected a whole number, found "many"`, false},
+		{"{load: {paths: [/, {path: /x, wieght: 2}]}}", "36", `unknown key "wieght"`, false},
+		{"{load: {paths: [/, {path: /x, weight: 2000}]}}", "21", "weight 2000", false},
+		{"{load: {for: soon}}", "19", `"soon" is no duration`, false},
+		{"{load: {rate: 5, users: 5}}", "20", "a load is of so many users", true},
+		{"{http: {requests: [{path: x}]}}", "32", `"x" is not a path`, false},
+		{"{http: {}}", "7", "there must be 1 to 200 requests", true},
+		{"{run: pytest, junitt: a.xml}", "20", `unknown key "junitt"`, false},
+		{"{run: pytest, coverage: 80}", "30", "where the coverage can be read", true},
+		{"{run: pytest, load: {users: 1}}", "20", `a gate has one kind, this one is already "command"`, false},
+		{"{load: {users: 1}, http: {requests: [/]}}", "25", `a gate has one kind, this one is already "load"`, false},
+		{"{run: bandit, sarif: a, fail_on: high}", "39", `"high" is no level`, false},
+		{"{run: bandit, sarif: /etc/a}", "27", "is no file in the release", true},
+		{"{scan: {sarif: a}}", "7", "a scan needs a command", true},
+		{"{window: {hours: 9-5}}", "23", `"9-5" is no part of a day`, false},
+		{"{window: {zone: Berlin}}", "22", `"Berlin" is no time zone`, true},
+		{`{metrics: {url: "http://p", query: up, is: big}}`, "49", `"big" is no comparison`, false},
+		{"{rehearsal: {max_lock: soon}}", "7", `"soon" is no time`, true},
+		{"{timeout: 5m}", "6", "the gate has no kind", false},
+		{"{laod: {}}", "7", `did you mean "load"?`, false},
+		{`{run: "pytest 'x"}`, "20", "quote is not closed", true},
 	} {
 		text := with("gates:\n  g: " + tt.gate + "\n")
 		_, err := config.Parse("f.yaml", []byte(text), "/srv/shop", builtin.Known())
 		line := strings.Count(text[:strings.Index(text, "  g:")], "\n") + 1
-		at := "f.yaml:" + strings.Replace(tt.at, "4:", strconv.Itoa(line)+":", 1) + ": "
+		at := "f.yaml:" + strconv.Itoa(line) + ":" + tt.at + ": "
 		if err == nil || !strings.Contains(err.Error(), at) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: want %s%s, got\n%v", tt.gate, at, tt.says, err)
 		}

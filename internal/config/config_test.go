@@ -138,7 +138,7 @@ func TestAnEnvironmentSaysOverTheFileKeyByKey(t *testing.T) {
 			Ignore: []ship.Ignore{{Rule: "PG801", File: "0004_*.sql", Reason: "the table is read by nobody"}, {Rule: "PG116", Reason: "dropped by hand"}},
 		},
 		Gates: []ship.Gate{
-			{Name: "e2e", Timeout: 10 * time.Minute, Plugin: ship.Plugin{Kind: "command", Config: json.RawMessage(`{"run":["npm","run","test:e2e","--","--baseUrl=$SHIPLOCK_URL"]}`)}},
+			{Name: "e2e", Timeout: 10 * time.Minute, Running: true, Plugin: ship.Plugin{Kind: "command", Config: json.RawMessage(`{"run":["npm","run","test:e2e","--","--baseUrl=$SHIPLOCK_URL"]}`)}},
 			{Name: "load", Timeout: 30 * time.Minute, Plugin: ship.Plugin{Kind: "load", Config: json.RawMessage(`{"for":"5m","paths":["/","/products"],"spawn_rate":10,"users":100}`)}},
 		},
 		Stages: []ship.Stage{{Percent: 10, For: time.Minute}, {Percent: 50, For: 5 * time.Minute}},

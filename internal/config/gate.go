@@ -176,21 +176,12 @@ func (gateKind) JSONSchema() *jsonschema.Schema { return gateSchema(Known{}) }
 func gateSchema(known Known) *jsonschema.Schema {
 	timeout := described(duration{}.JSONSchema(), "Time the gate may take. Default 30m.")
 	run := described(command{}.JSONSchema(), "Command that must end with exit code 0. One that mentions $SHIPLOCK_URL is run when the release runs, before users get to it.")
-	one, two := uint64(1), uint64(2)
 	beside := jsonschema.NewProperties()
 	beside.Set("run", run)
 	beside.Set("timeout", timeout)
-	kinds := jsonschema.NewProperties()
-	kinds.Set("timeout", timeout)
+	shapes := []*jsonschema.Schema{{Type: "object", Properties: beside, Required: []string{"run"}, AdditionalProperties: jsonschema.FalseSchema}}
 	for _, kind := range slices.Sorted(slices.Values(known.Gates)) {
-		s := settingsSchema()
-		if t := known.Kinds[kind].Settings; t != nil {
-			s = inline(t)
-			s.Required = nil
-			if _, ok := s.Properties.Get("run"); ok {
-				s.Properties.Set("run", run)
-			}
-		}
+		s := kindSchema(known, kind, run)
 		if kind == commandGate || kind == scanGate {
 			for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
 				if pair.Key != "run" {
@@ -198,21 +189,35 @@ func gateSchema(known Known) *jsonschema.Schema {
 				}
 			}
 		}
-		if kind != commandGate {
-			kinds.Set(kind, described(s, "Settings of a gate of kind "+kind+"."))
-		}
+		own := jsonschema.NewProperties()
+		own.Set(kind, described(s, "Settings of a gate of kind "+kind+"."))
+		own.Set("timeout", timeout)
+		shapes = append(shapes, &jsonschema.Schema{Type: "object", Properties: own, Required: []string{kind}, AdditionalProperties: jsonschema.FalseSchema})
 	}
-	other := jsonschema.FalseSchema
 	if known.Gates == nil {
-		other = settingsSchema()
+		one, two := uint64(1), uint64(2)
+		other := jsonschema.NewProperties()
+		other.Set("timeout", timeout)
+		shapes = append(shapes, &jsonschema.Schema{
+			Type: "object", Properties: other, MinProperties: &one, MaxProperties: &two,
+			AdditionalProperties: settingsSchema(), Not: &jsonschema.Schema{Required: []string{"run"}},
+		})
 	}
-	return anyOf(
-		&jsonschema.Schema{Type: "object", Properties: beside, Required: []string{"run"}, AdditionalProperties: jsonschema.FalseSchema},
-		&jsonschema.Schema{
-			Type: "object", Properties: kinds, MinProperties: &one, MaxProperties: &two, AdditionalProperties: other,
-			Not: &jsonschema.Schema{Required: []string{"run"}},
-		},
-	)
+	return anyOf(shapes...)
+}
+
+// kindSchema describes the settings of a kind of gate.
+func kindSchema(known Known, kind string, run *jsonschema.Schema) *jsonschema.Schema {
+	t := known.Kinds[kind].Settings
+	if t == nil {
+		return settingsSchema()
+	}
+	s := inline(t)
+	s.Required = nil
+	if _, ok := s.Properties.Get("run"); ok {
+		s.Properties.Set("run", run)
+	}
+	return s
 }
 
 // ownSchema returns the schema that the type of a setting has of its own, or nil.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -190,12 +191,14 @@ func (w *work) proof() ship.Proof {
 }
 
 func (w *work) failedStep() string {
-	for seq, s := range w.run.Plan.Steps {
-		if e := w.entry(seq); e != nil && e.Error != "" {
-			return s.Name
+	name := w.current.Name
+	for seq, s := range slices.Backward(w.run.Plan.Steps) {
+		// A gate may have been interrupted because of one behind it.
+		if e := w.entry(seq); e != nil && e.Error != "" && (e.Kind != ship.Interrupted || name == w.current.Name) {
+			name = s.Name
 		}
 	}
-	return w.current.Name
+	return name
 }
 
 // schema says what the run left of the schema, from what the migrate step

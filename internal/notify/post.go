@@ -108,7 +108,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := outside.Dialer(postTimeout).DialContext(ctx, network, address)
 	if errors.Is(err, outside.ErrAddress) {
-		return nil, fmt.Errorf("%w: %w", ErrPermanent, err)
+		return nil, fmt.Errorf("%w: it is no address of a receiver: %w", ErrPermanent, err)
 	}
 	return conn, err
 }

@@ -13,7 +13,7 @@ import (
 
 // ErrAddress marks an address that is never dialled: another try would not
 // change it.
-var ErrAddress = errors.New("not an address to be asked")
+var ErrAddress = errors.New("no address of a server")
 
 // metadataIPv6 is a cloud's metadata service that is in the private range, not
 // among the link-local addresses.

@@ -158,7 +158,7 @@ func TestACancelledLoadEndsAtOnceAndSendsNothingMore(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	g := open(t, `{"users":3,"spawn_rate":1000,"timeout":"1h"}`)
+	g := open(t, `{"users":3,"spawn_rate":1000,"for":"50s","timeout":"1h"}`)
 	go func() {
 		_, err := g.Judge(ctx, c)
 		ended <- err

@@ -134,7 +134,7 @@ func TestA49AnAnswerWithoutAnEndIsAnError(t *testing.T) {
 
 func TestA44NoMetadataServiceIsAsked(t *testing.T) {
 	g := open(t, metrics.Config{URL: "http://169.254.169.254/latest", Query: "up", Is: metrics.Comparison{Sign: "<"}})
-	if _, err := g.Judge(t.Context(), gatetest.Candidate(t)); ship.KindOf(err) != ship.Unreachable || !strings.Contains(err.Error(), "not an address") {
+	if _, err := g.Judge(t.Context(), gatetest.Candidate(t)); ship.KindOf(err) != ship.Unreachable || !strings.Contains(err.Error(), "no address of a server") {
 		t.Errorf("%v", err)
 	}
 }

@@ -85,7 +85,7 @@ func New(cfg Config, d plugin.Deps) (*Gate, error) {
 
 // check decides what is not set, and says which setting is wrong.
 func (r *Request) check() (field string, err error) {
-	if u, err := url.ParseRequestURI(r.Path); err != nil || !strings.HasPrefix(r.Path, "/") || u.Host != "" {
+	if u, err := url.ParseRequestURI(r.Path); err != nil || !strings.HasPrefix(r.Path, "/") || strings.HasPrefix(r.Path, "//") || u.Host != "" {
 		return "path", ship.Errorf(ship.Invalid, "begin it with one slash", "%q is not a path", gate.Shorten(r.Path, 40))
 	}
 	if r.Method == "" {

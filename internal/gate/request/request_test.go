@@ -26,7 +26,7 @@ func shop(t *testing.T) (url string, orders *atomic.Int64) {
 	orders = new(atomic.Int64)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "Welcome to %s", r.Host) })
-	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login\x1b[31m", http.StatusFound) })
+	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) })
 	mux.HandleFunc("GET /products", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"items":[{"name":"lock","price":3.50,"tags":["a"]}],"more":null,"n":12345678}`)
 	})
