@@ -83,8 +83,13 @@ func printMigrations(w io.Writer, m wire.Migrations) {
 			if r.Phase != "" {
 				phase = r.Phase // as it was judged when it was applied, by what it did
 			}
-			if r.Status == ship.RecordStarted {
+			switch {
+			case r.Status == ship.RecordStarted:
 				state = "begun, unknown"
+			case r.Status == ship.RecordFailed && r.Statement < 0:
+				state = fmt.Sprintf("its way down failed, %d statements done", -1-r.Statement)
+			case r.Status == ship.RecordFailed:
+				state = fmt.Sprintf("failed, %d statements done", r.Statement)
 			}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, state, phase, down, run, when)

@@ -122,7 +122,11 @@ func (j *job) step(ctx context.Context, s step, already bool) error {
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
 	if ship.KindOf(err) != ship.Fenced {
-		if e := j.project.Session.Do(keep, ship.Work{Atomic: true, Record: []ship.Record{j.record(ship.RecordFailed, s.first)}}); e != nil {
+		r := j.record(ship.RecordFailed, s.first)
+		if j.half != nil && s.first == 0 && s.atomic {
+			r.Statement = j.half.Statement // the way down changed nothing: the way up can go on
+		}
+		if e := j.project.Session.Do(keep, ship.Work{Atomic: true, Record: []ship.Record{r}}); e != nil {
 			said += "; recording the failure failed too: " + e.Error()
 		}
 	}

@@ -211,6 +211,34 @@ func TestWhatAFailureLeavesIsClearedAway(t *testing.T) {
 	}
 }
 
+// A way down that does not fit what is there of a migration changes nothing of
+// how far that came: it goes on where it failed, and is not taken for applied.
+func TestAMigrationWhoseWayDownFailsGoesOnWhereItFailed(t *testing.T) {
+	db, tree := migratetest.Postgres(t), fstest.MapFS{}
+	db.Exec("CREATE TABLE item (id int)", "INSERT INTO item VALUES (1), (1)")
+	put(tree, "00001_unique.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nALTER TABLE item ADD a int;\nCREATE UNIQUE INDEX CONCURRENTLY item_id ON item (id);\nALTER TABLE item ADD b int;\n"+
+		"-- +goose Down\nALTER TABLE item DROP COLUMN b;\nDROP INDEX CONCURRENTLY item_id;\nALTER TABLE item DROP COLUMN a;\n")
+	tool, p := tool(t, sqlfiles.Config{}), migrate.Project{Tree: tree, Session: db}
+	m := list(t, tool, p).Migrations[0]
+	if err := tool.Up(t.Context(), p, m); err == nil {
+		t.Fatal("an index over equal rows was built")
+	}
+	if err := tool.Down(t.Context(), p, m); err == nil || !strings.Contains(err.Error(), "`ALTER TABLE item DROP COLUMN b`") {
+		t.Fatalf("taking it back: %v", err)
+	}
+	if state, err := tool.Observe(t.Context(), p, m); err != nil || state != migrate.StateNotApplied || list(t, tool, p).Migrations[0].Applied {
+		t.Errorf("observed as %s, %v", state, err)
+	}
+	db.Exec("DELETE FROM item")
+	if err := tool.Up(t.Context(), p, m); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.Rows(t.Context(), "SELECT count(a) + count(b), (SELECT count(*) FROM pg_index WHERE indexrelid = 'item_id'::regclass AND indisvalid) FROM item")
+	if err != nil || rows[0][1] != "1" || !list(t, tool, p).Migrations[0].Applied {
+		t.Errorf("valid indexes: %v, %v", rows, err)
+	}
+}
+
 func TestAnInvalidIndexOfSomebodyElseIsNotTakenForDone(t *testing.T) {
 	db, tree := migratetest.Postgres(t), fstest.MapFS{}
 	db.Exec("CREATE TABLE item (id int)", "INSERT INTO item VALUES (1), (1)")

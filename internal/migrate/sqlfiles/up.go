@@ -21,6 +21,7 @@ type job struct {
 	dialect sqltext.Dialect
 	steps   []step
 	down    bool
+	half    *ship.Record // of a way up that did not come to its end, when it is taken back
 }
 
 // job reads the world. A file that is not the one that was planned is refused.
@@ -112,6 +113,9 @@ func (t *Tool) Down(ctx context.Context, p migrate.Project, m ship.Migration) er
 	if err := j.use(j.file.down, true); err != nil {
 		return err
 	}
+	if begun && underway(r) >= 0 {
+		j.half = &r
+	}
 	t.log.InfoContext(ctx, "migrate down", "migration", m.ID, "steps", len(j.steps))
 	work := ship.Work{Atomic: true, Forget: []string{m.ID}}
 	if isAtomic(j.steps) && underway(r) >= 0 {
@@ -165,9 +169,14 @@ func (j *job) count() int {
 	return j.steps[len(j.steps)-1].after()
 }
 
-// record returns the ledger's record of the job with n statements done.
+// record returns the ledger's record of the job with n statements done. A way up
+// that never came to its end is not applied while it is taken back, whatever
+// becomes of that: nothing of it counts any more.
 func (j *job) record(s ship.RecordStatus, n int) ship.Record {
-	if j.down {
+	switch {
+	case j.half != nil:
+		n = 0
+	case j.down:
 		n = -1 - n
 	}
 	return ship.Record{
