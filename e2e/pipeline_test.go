@@ -20,8 +20,17 @@ environments:
   staging:    {listen: "127.0.0.1:%[2]d", vars: {STAGE: staging}, database: {url: "sqlite:///%[4]s/staging.sqlite3"}, after: dev, auto: true}
   production: {listen: "127.0.0.1:%[3]d", vars: {STAGE: production}, database: {url: "sqlite:///%[4]s/production.sqlite3"}, after: staging, soak: 1s}
 drain: 1s
-watch: {for: 1s, error_rate: 5%%}
+watch: {for: 500ms, error_rate: 5%%}
 `
+
+// newPipeline is a goShop with three environments.
+func newPipeline(t *testing.T, w *world) *goShop {
+	t.Helper()
+	s := newGoShop(t, w, "1s")
+	head, _, _ := strings.Cut(goYAML, "environments:")
+	s.write("shiplock.yaml", head+fmt.Sprintf(three, s.port, freePort(t), freePort(t), filepath.Dir(s.database)), 0o644)
+	return s
+}
 
 // in returns what runs in one environment.
 func (p *project) in(env string) wire.EnvironmentStatus {
@@ -48,10 +57,7 @@ func (p *project) runsOf(env string) []ship.Run {
 func TestPromotionThroughThreeEnvironmentsWithTheServerKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := newGoShop(t, w, "1s")
-	head, _, _ := strings.Cut(goYAML, "environments:")
-	s.write("shiplock.yaml", head+fmt.Sprintf(three, s.port, freePort(t), freePort(t), filepath.Dir(s.database)), 0o644)
-
+	s := newPipeline(t, w)
 	nothing, code := s.cli("promote", "production")
 	if code != 3 || !strings.Contains(nothing, "nothing has served staging") || !strings.Contains(nothing, "shiplock deploy staging") {
 		t.Errorf("before there is anything: exit code %d: %s", code, nothing)
@@ -117,5 +123,38 @@ func (s *goShop) promotedOnce() {
 	}
 	if len(all) != 1 || len(all[0].RunsIn) != 3 || all[0].RunsIn[2].Environment != "production" {
 		t.Errorf("releases: %+v", all)
+	}
+}
+
+// Between the end of a run and the beginning of what follows it there are three
+// moments: nothing is recorded, it is recorded and not ticked off, it has its
+// turn and was not handed on. The server is killed at each.
+func TestPromotionByItselfIsNeitherLostNorMadeTwiceAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	w := faultyWorld(t, nil)
+	s := newPipeline(t, w)
+	for i, point := range []string{"promote due", "store promoted", "promote begun"} {
+		s.version(fmt.Sprint(i + 1))
+		w.arm(point, "kill")
+		s.ok("deploy", "dev", "--no-wait")
+		w.eventually(time.Minute, "the server died at: "+point, func() error {
+			if !w.has(point + ".hit") {
+				return fmt.Errorf("it has not come there")
+			}
+			return nil
+		})
+		_ = w.server.Wait()
+		w.up()
+		w.eventually(time.Minute, "staging has followed", func() error {
+			runs := s.runsOf("staging")
+			if len(runs) <= i || !runs[0].Status.Ended() {
+				return fmt.Errorf("%d runs", len(runs))
+			}
+			return nil
+		})
+		runs := s.runsOf("staging")
+		if len(runs) != i+1 || runs[0].Status != ship.Passed || runs[0].Request.Release.Number != i+1 {
+			t.Errorf("killed at %s: %d runs of staging, the last %s (%s), of v%d", point, len(runs), runs[0].Status, runs[0].Result.Reason, runs[0].Request.Release.Number)
+		}
 	}
 }

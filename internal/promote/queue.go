@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shiplock/shiplock/internal/audit"
+	"github.com/shiplock/shiplock/internal/failpoint"
 	"github.com/shiplock/shiplock/internal/pipeline"
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -69,6 +70,9 @@ func (d *Desk) look(ctx context.Context, asked map[string]bool) (time.Duration, 
 
 // follow records the promotions that follow a run which has ended.
 func (d *Desk) follow(ctx context.Context, run ship.Run) error {
+	if err := failpoint.Hit("promote due"); err != nil {
+		return err
+	}
 	for _, wish := range pipeline.Followers(run) {
 		judged, err := d.Judge(ctx, wish)
 		if err != nil {
@@ -126,6 +130,9 @@ func (d *Desk) turn(ctx context.Context, run ship.Run, asked map[string]bool) (t
 			return time.Time{}, nil
 		}
 		if err != nil {
+			return time.Time{}, err
+		}
+		if err := failpoint.Hit("promote begun"); err != nil {
 			return time.Time{}, err
 		}
 		d.Start(begun.ID)
