@@ -38,7 +38,7 @@ func Arrived(history []ship.Deployed, release int) (came, before *ship.Deployed)
 		switch {
 		case came == nil && history[i].Release == release:
 			came = &history[i]
-		case came != nil && history[i].Release == release && before == nil:
+		case came != nil && history[i].Release == release:
 			came = &history[i] // deployed more than once in a row
 		case came != nil:
 			return came, &history[i]

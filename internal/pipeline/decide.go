@@ -43,12 +43,12 @@ func (d Decision) Err() error {
 	return ship.Errorf(d.Kind, d.Next, "%s", d.Reason)
 }
 
-var begin = Decision{Outcome: ship.Pass}
+func begins() Decision { return Decision{Outcome: ship.Pass} }
 
 // Decide judges a wish: what can never be is refused before anything is waited
 // for. The way back is never barred: only another run has to be waited for.
 func Decide(wish ship.Request, f Facts) Decision {
-	first := begin
+	first := begins()
 	for _, rule := range []func(ship.Request, Facts) Decision{promotable, unlocked, thawed, soaked, alone} {
 		d := rule(wish, f)
 		if d.Outcome == ship.Fail {
@@ -76,7 +76,7 @@ func comes(wish ship.Request) bool {
 func promotable(wish ship.Request, f Facts) Decision {
 	env, v := wish.Environment, wish.Release.Number
 	if env.After == "" || !comes(wish) {
-		return begin
+		return begins()
 	}
 	if wish.From != "" && len(f.Here.Deployed) > 0 && f.Here.Deployed[0].Release == v {
 		return no(fmt.Sprintf("shiplock deploy %s --release v%d", env.ID.Name, v), "%s has v%d already", env.ID.Name, v)
@@ -94,20 +94,20 @@ func promotable(wish ship.Request, f Facts) Decision {
 	case stay.TakenBack:
 		return no("shiplock explain "+stay.By, "v%d was taken back in %s at %s, by run %s", v, env.After, clock(stay.To), stay.By)
 	}
-	return begin
+	return begins()
 }
 
 // soaked wants a release to have served the environment before for long enough.
 func soaked(wish ship.Request, f Facts) Decision {
 	env, v := wish.Environment, wish.Release.Number
 	if env.After == "" || env.Soak <= 0 || !comes(wish) {
-		return begin
+		return begins()
 	}
 	stay, _ := Served(f.Below.Deployed, v)
 	long := stay.Long(f.Now)
 	switch {
 	case long >= env.Soak:
-		return begin
+		return begins()
 	case !stay.To.IsZero():
 		return no(fmt.Sprintf("shiplock deploy %s --release v%d", env.After, v), "v%d served %s for %s only, before v%d came; %s wants %s",
 			v, env.After, length(long), stay.Instead, env.ID.Name, length(env.Soak))
@@ -121,7 +121,7 @@ func soaked(wish ship.Request, f Facts) Decision {
 func unlocked(wish ship.Request, f Facts) Decision {
 	l := f.Lock
 	if l == nil || goesBack(wish) {
-		return begin
+		return begins()
 	}
 	until := ""
 	if !l.Until.IsZero() {
@@ -135,7 +135,7 @@ func unlocked(wish ship.Request, f Facts) Decision {
 func thawed(wish ship.Request, f Facts) Decision {
 	held := FrozenAt(wish.Environment.Freeze, f.Now)
 	if held == nil || goesBack(wish) {
-		return begin
+		return begins()
 	}
 	name := wish.Environment.ID.Name
 	if held.Until.IsZero() {
@@ -156,7 +156,7 @@ func orQueue(wish ship.Request) string {
 func alone(wish ship.Request, f Facts) Decision {
 	open := f.Here.Open
 	if open == nil {
-		return begin
+		return begins()
 	}
 	hint := "shiplock watch " + open.ID
 	if open.Status == ship.Paused {

@@ -181,7 +181,8 @@ func (h *hall) newest(env ship.Environment, before string) ship.Run {
 
 func TestWhatWaitsBeginsWhenTheRunBeforeItEnds(t *testing.T) {
 	h := newHall(t)
-	defer h.staff()()
+	stop := h.staff()
+	defer stop()
 	first := h.must(h.ask(dev, 1, false))
 	if _, err := h.ask(dev, 2, false); ship.KindOf(err) != ship.Locked || !strings.Contains(ship.HintOf(err), "--queue") {
 		t.Errorf("without --queue: %v (%s)", err, ship.HintOf(err))
@@ -212,7 +213,8 @@ func TestAPromotionWaitsForTheSoakAndBeginsByItself(t *testing.T) {
 	}
 	waiting := h.must(h.ask(production, 1, true))
 	h.later(time.Hour)
-	defer h.staff()()
+	stop := h.staff()
+	defer stop()
 	h.becomes(waiting.ID, ship.Planned)
 }
 
@@ -221,7 +223,8 @@ func TestWhatWaitsInVainEndsAndSaysWhy(t *testing.T) {
 	h.ends(h.must(h.ask(dev, 1, false)), ship.Passed)
 	h.ends(h.must(h.ask(staging, 1, false)), ship.Passed)
 	waiting := h.must(h.ask(production, 1, true))
-	defer h.staff()()
+	stop := h.staff()
+	defer stop()
 	h.ends(h.must(h.ask(dev, 2, false)), ship.Passed)
 	two := h.newest(staging, "") // passed by itself
 	for two.Request.Release.Number != 2 {
@@ -312,7 +315,8 @@ func TestALockHoldsUpWhatWaitsAndARollbackPasses(t *testing.T) {
 		t.Errorf("a deployment: %v", err)
 	}
 	waiting := h.must(h.ask(dev, 3, true))
-	defer h.staff()()
+	stop := h.staff()
+	defer stop()
 	rel, err := h.store.Release(t.Context(), "shop", 1)
 	if err != nil {
 		t.Fatal(err)

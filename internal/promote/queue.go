@@ -137,6 +137,7 @@ func (d *Desk) turn(ctx context.Context, run ship.Run, asked map[string]bool) (t
 		}
 		d.Start(begun.ID)
 		return time.Time{}, nil
+	case ship.Fail, ship.NoConclusion:
 	}
 	_, err = d.end(ctx, run, ship.Result{Status: ship.Broken, Kind: judged.Kind, Reason: "refused after it had waited: " + judged.Reason, Next: judged.Next})
 	return time.Time{}, err
