@@ -17,6 +17,7 @@ import (
 
 	"github.com/shiplock/shiplock/internal/atomicfile"
 	"github.com/shiplock/shiplock/internal/gate"
+	"github.com/shiplock/shiplock/internal/mask"
 	"github.com/shiplock/shiplock/internal/migrate"
 	"github.com/shiplock/shiplock/internal/platform"
 	"github.com/shiplock/shiplock/internal/ship"
@@ -30,8 +31,31 @@ type asked struct {
 	began   time.Time // what is older was not written by its command
 	targets []string
 
-	mu    sync.Mutex
-	files []string // that were kept
+	mu      sync.Mutex
+	files   []string // that were kept
+	secrets []ship.Secret
+}
+
+// Resolve implements [Resolver]: what the gate's own settings refer to is not
+// shown in what it finds.
+func (a *asked) Resolve(v ship.Value) (ship.Secret, error) {
+	s, err := a.work.resolver.Resolve(v)
+	before, rest, refers := strings.Cut(string(v), "${")
+	if err == nil && refers {
+		after := rest[strings.LastIndex(rest, "}")+1:]
+		alone := strings.TrimSuffix(strings.TrimPrefix(s.Reveal(), before), after) // without the word Bearer
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.secrets = append(a.secrets, s, ship.NewSecret(alone))
+	}
+	return s, err
+}
+
+// mask hides the secrets of the gate's own settings.
+func (a *asked) mask() *mask.Masker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return mask.New(a.secrets...)
 }
 
 // urlVariable is what a command finds the running candidate by.
@@ -122,7 +146,7 @@ func (a *asked) conclude(v ship.Verdict) (ship.Verdict, error) {
 		return v, err
 	}
 	var out ship.Verdict
-	if err := json.Unmarshal([]byte(a.work.mask.String(string(text))), &out); err != nil {
+	if err := json.Unmarshal([]byte(a.mask().String(a.work.mask.String(string(text)))), &out); err != nil {
 		return v, err
 	}
 	return out, a.work.keepRehearsal(out)

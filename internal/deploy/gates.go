@@ -87,11 +87,11 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 	if err := w.params(&p); err != nil {
 		return "", nil, err
 	}
-	g, err := w.e.Plugins.Gate(p.Gate.Plugin, w.resolver)
+	a := &asked{work: w, gate: p.Gate, next: "shiplock explain " + w.run.ID}
+	g, err := w.e.Plugins.Gate(p.Gate.Plugin, a)
 	if err != nil {
 		return "", nil, err
 	}
-	a := &asked{work: w, gate: p.Gate, next: "shiplock explain " + w.run.ID}
 	if err := a.begin(ctx); err != nil {
 		return "", nil, err
 	}
@@ -105,7 +105,7 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 	}
 	switch {
 	case err != nil:
-		return "", nil, fmt.Errorf("gate %s: %w", p.Gate.Name, err)
+		return "", nil, fmt.Errorf("gate %s: %w", p.Gate.Name, a.mask().Error(err))
 	case verdict.Outcome == ship.Pass:
 		return verdict.Reason, verdict, nil
 	case verdict.Outcome == ship.Fail:

@@ -94,6 +94,49 @@ func TestAGateThatSaysNoStopsTheOthersAndEndsTheRun(t *testing.T) {
 	}
 }
 
+func (b *books) EndCommand(_ context.Context, f ship.Fence, _ ship.EnvironmentID, name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = append(b.ended, f.Run+" "+name)
+	return nil
+}
+
+func TestTheCommandOfAGateThatNobodyNeedsIsEndedAndOneOfAStoppedServerGoesOn(t *testing.T) {
+	begun := make(chan struct{}, 1)
+	runs := judge(func(ctx context.Context, c gate.Candidate) (ship.Verdict, error) {
+		_, _, err := c.Command(ctx, ship.Argv{"npm", "test"})
+		return ship.Verdict{Outcome: ship.Pass, Reason: "npm"}, err
+	})
+	fails := judge(func(ctx context.Context, _ gate.Candidate) (ship.Verdict, error) {
+		select {
+		case <-begun:
+			return ship.Verdict{Outcome: ship.Fail, Reason: "no"}, nil
+		case <-ctx.Done():
+			return ship.Verdict{}, ctx.Err()
+		}
+	})
+	s := gated(t, map[string]gate.Gate{"e2e": runs, "scan": fails}, ship.Gate{Name: "e2e"}, ship.Gate{Name: "scan"})
+	first, stopping := context.WithCancel(t.Context())
+	var again atomic.Bool
+	s.platform.command = func(ctx context.Context, _ platform.Spec, _ platform.Command) (platform.Result, error) {
+		if again.Load() {
+			begun <- struct{}{}
+		} else {
+			stopping()
+		}
+		<-ctx.Done()
+		return platform.Result{}, ctx.Err()
+	}
+	run := s.add(firstRelease(s))
+	if _, err := s.engine.Carry(first, run.ID); !errors.Is(err, context.Canceled) || len(s.platform.ended) > 0 {
+		t.Fatalf("%v, ended %q", err, s.platform.ended)
+	}
+	again.Store(true)
+	if r := s.carry(run.ID); r.Step != "gate scan" || len(s.platform.ended) != 1 || s.platform.ended[0] != run.ID+" "+run.ID+".gate-e2e" {
+		t.Errorf("%+v, ended %q", r, s.platform.ended)
+	}
+}
+
 func TestAPersonCancelsAllGatesAtOnce(t *testing.T) {
 	begun := make(chan struct{}, 2)
 	waits := judge(func(ctx context.Context, _ gate.Candidate) (ship.Verdict, error) {
@@ -256,9 +299,11 @@ func TestAGateOfTheRunningReleaseIsAskedBeforeUsersGetToIt(t *testing.T) {
 }
 
 func TestSecretsAreHiddenInWhatAGateFound(t *testing.T) {
-	s := gated(t, map[string]gate.Gate{"leaks": judge(func(_ context.Context, c gate.Candidate) (ship.Verdict, error) {
+	var s *stage
+	s = gated(t, map[string]gate.Gate{"leaks": judge(func(_ context.Context, c gate.Candidate) (ship.Verdict, error) {
+		own, err := s.gateResolver.Resolve("Bearer ${secret:OWN}") // of the gate's settings alone
 		c.Progress("canary-4711", ship.Figure{Name: "canary-4711"})
-		return ship.Verdict{Outcome: ship.Pass, Reason: "canary-4711", Report: &ship.Report{Items: []ship.Item{{Title: "x", Text: "canary-4711"}}}}, nil
+		return ship.Verdict{Outcome: ship.Pass, Reason: "canary-4711", Report: &ship.Report{Items: []ship.Item{{Title: own.Reveal(), Text: "canary-4711, canary-4712"}}}}, err
 	})}, ship.Gate{Name: "leaks"})
 	s.env.Vars = map[string]ship.Value{"TOKEN": "${secret:T}"}
 	s.resolver = func(ship.Environment) (deploy.Resolver, error) { return canary{}, nil }
@@ -283,5 +328,5 @@ func TestSecretsAreHiddenInWhatAGateFound(t *testing.T) {
 type canary struct{}
 
 func (canary) Resolve(v ship.Value) (ship.Secret, error) {
-	return ship.NewSecret(strings.ReplaceAll(string(v), "${secret:T}", "canary-4711")), nil
+	return ship.NewSecret(strings.NewReplacer("${secret:T}", "canary-4711", "${secret:OWN}", "canary-4712").Replace(string(v))), nil
 }

@@ -39,8 +39,10 @@ type stage struct {
 	journal  *journalist
 	engine   *deploy.Engine
 	gates    map[string]gate.Gate
-	env      ship.Environment
-	resolver func(ship.Environment) (deploy.Resolver, error)
+
+	gateResolver deploy.Resolver // that was handed in last
+	env          ship.Environment
+	resolver     func(ship.Environment) (deploy.Resolver, error)
 }
 
 func newStage(t *testing.T, change ...func(*stage)) *stage {
@@ -244,11 +246,9 @@ func (k kinds) Database(kind string, c database.Config) (database.Database, erro
 func (k kinds) Tool(ship.Plugin) (migrate.Tool, error) {
 	return sqlfiles.New(sqlfiles.Config{}, plugin.Deps{})
 }
-func (k kinds) Gate(p ship.Plugin, _ deploy.Resolver) (gate.Gate, error) {
-	if g := k.s.gates[p.Kind]; g != nil {
-		return g, nil
-	}
-	return nil, errors.New("no such gate")
+func (k kinds) Gate(p ship.Plugin, r deploy.Resolver) (gate.Gate, error) {
+	k.s.gateResolver = r
+	return k.s.gates[p.Kind], nil
 }
 
 func (k kinds) Notifier(ship.Plugin, deploy.Resolver) (notify.Notifier, error) {
@@ -288,6 +288,7 @@ type books struct {
 
 	command func(context.Context, platform.Spec, platform.Command) (platform.Result, error) // nil does nothing
 	web     string                                                                          // address of a web instance
+	ended   []string                                                                        // commands
 }
 
 var _ platform.Platform = (*books)(nil)
