@@ -46,7 +46,7 @@ lint: ## golangci-lint and staticcheck; builds them the first time, which takes 
 vuln: ## known vulnerabilities in what is linked; needs the network
 	@$(TOOL) govulncheck ./... || echo "govulncheck did not succeed: read above whether it found something or could not reach its database"
 
-BENCHES ?= proxy connections swap deploy verdict backfill
+BENCHES ?= proxy connections swap deploy verdict backfill load
 matrix: ## every fault at every moment of every step, most of an hour; writes docs/crash-matrix.md
 	SHIPLOCK_MATRIX=all go test ./e2e -run 'TestCrashMatrix$$' -count=1 -v -timeout 90m
 

@@ -28,6 +28,7 @@ func sections() []section {
 		{"swap", "Swaps under load",
 			"Requests of every kind go on while releases are swapped; the control run starts the same processes and swaps nothing."},
 		{"verdict", "How soon a bad release is noticed", "By simulation through the product's own evaluator, beside the rules that other tools use."},
+		{"load", "The load gate beside hey and wrk", "All ask the same server, whose answers take 5 ms and beyond that a time of an exponential spread around 15 ms. What is shown are ratios of what they measured in one round."},
 		{"deploy", "What a deployment costs", "Beside `zip`, `unzip` and `sha256sum` of the same tree in the same round."},
 		{"backfill", "Backfills beside writers", "One column of a table is filled in three ways, under the same constant load."},
 	}
