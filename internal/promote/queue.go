@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,26 +47,19 @@ func (d *Desk) look(ctx context.Context, asked map[string]bool) (time.Duration, 
 	if err != nil {
 		return 0, err
 	}
+	var failed []error // one that fails holds up no other
 	for _, run := range due {
-		if err := d.follow(ctx, run); err != nil {
-			return 0, err
-		}
+		failed = append(failed, d.follow(ctx, run))
 	}
 	queued, err := d.Store.Runs(ctx, ship.RunFilter{Queued: true})
-	if err != nil {
-		return 0, err
-	}
 	next := longest
 	for _, run := range queued {
 		until, err := d.turn(ctx, run, asked)
-		if err != nil {
-			return 0, err
-		}
-		if !until.IsZero() {
+		if failed = append(failed, err); !until.IsZero() {
 			next = min(next, max(until.Sub(d.Now()), time.Millisecond))
 		}
 	}
-	return next, nil
+	return next, errors.Join(append(failed, err)...)
 }
 
 // follow records the promotions that follow a run which has ended.
@@ -114,31 +108,31 @@ func (d *Desk) turn(ctx context.Context, run ship.Run, asked map[string]bool) (t
 		return time.Time{}, err
 	}
 	switch judged.Outcome {
+	case ship.Pass:
+		return time.Time{}, d.begin(ctx, run)
 	case ship.Wait:
 		if judged.Held {
-			if err := d.clear(ctx, run, asked); err != nil {
-				return time.Time{}, err
-			}
+			err = d.clear(ctx, run, asked)
 		}
-		return judged.Until, d.Store.WaitsFor(ctx, run.ID, judged.Reason)
-	case ship.Pass:
-		begun, err := d.Store.Begin(ctx, run.ID)
-		switch ship.KindOf(err) {
-		case ship.Locked: // somebody was quicker; the end of their run is told
-			return time.Time{}, nil
-		case ship.NotFound:
-			return time.Time{}, nil
-		}
-		if err != nil {
-			return time.Time{}, err
-		}
-		if err := failpoint.Hit("promote begun"); err != nil {
-			return time.Time{}, err
-		}
-		d.Start(begun.ID)
-		return time.Time{}, nil
+		return judged.Until, errors.Join(err, d.Store.WaitsFor(ctx, run.ID, judged.Reason))
 	case ship.Fail, ship.NoConclusion:
 	}
 	_, err = d.end(ctx, run, ship.Result{Status: ship.Broken, Kind: judged.Kind, Reason: "refused after it had waited: " + judged.Reason, Next: judged.Next})
 	return time.Time{}, err
+}
+
+// begin has a run that waits take its turn, unless somebody was quicker.
+func (d *Desk) begin(ctx context.Context, run ship.Run) error {
+	begun, err := d.Store.Begin(ctx, run.ID)
+	if kind := ship.KindOf(err); kind == ship.Locked || kind == ship.NotFound {
+		return nil // the end of the one that was is told
+	}
+	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit("promote begun"); err != nil {
+		return err
+	}
+	d.Start(begun.ID)
+	return nil
 }

@@ -52,7 +52,9 @@ func (s *Store) EndQueued(ctx context.Context, id string, r ship.Result) (ended 
 	if err != nil {
 		return false, fmt.Errorf("end run %s: %w", id, err)
 	}
-	s.told()
+	if ended {
+		s.told()
+	}
 	return ended, nil
 }
 
@@ -70,6 +72,7 @@ func endQueued(ctx context.Context, tx *sql.Tx, run ship.Run, r ship.Result) err
 // WaitsFor records why a run waits, where it still does and that was not known,
 // and tells who follows it.
 func (s *Store) WaitsFor(ctx context.Context, id, why string) error {
+	news := false
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		run, err := scanRun(tx.QueryRowContext(ctx, selectRun+` WHERE id = ? AND status = 'queued'`, id))
 		if ship.KindOf(err) == ship.NotFound || err == nil && run.Result.Reason == waits(why) {
@@ -78,12 +81,15 @@ func (s *Store) WaitsFor(ctx context.Context, id, why string) error {
 		if err != nil {
 			return err
 		}
+		news = true
 		return waitsFor(ctx, tx, run, why)
 	})
 	if err != nil {
 		return fmt.Errorf("record what %s waits for: %w", id, err)
 	}
-	s.told()
+	if news { // else whoever records it would wake himself for ever
+		s.told()
+	}
 	return nil
 }
 

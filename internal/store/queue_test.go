@@ -113,6 +113,15 @@ func TestWhatARunWaitsForIsToldWhenItChanges(t *testing.T) {
 	if err != nil || len(events) != 2 || events[1].Text != "waits: it is frozen" {
 		t.Errorf("%v, %v", events, err)
 	}
+	moved := s.Moved()
+	if err := s.WaitsFor(t.Context(), waiting.ID, "it is frozen"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-moved:
+		t.Error("what is known already wakes those who look after the queue")
+	default:
+	}
 	for _, want := range []bool{true, false} {
 		if ended, err := s.EndQueued(t.Context(), waiting.ID, ship.Result{Status: ship.Aborted}); err != nil || ended != want {
 			t.Errorf("ended %v, %v, want %v", ended, err, want)
