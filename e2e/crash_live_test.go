@@ -54,6 +54,14 @@ func (b *bell) times(run string) int {
 	return b.heard[run]
 }
 
+// told tells whether somebody was told how a run ended, or the result says that
+// a crash came while they were: a success is told at most once.
+func (b *bell) told(r ship.Result) bool {
+	return b.times(r.Run) > 0 || r.Status == ship.Passed && slices.ContainsFunc(r.Notes, func(note string) bool {
+		return strings.Contains(note, "a crash came while it was told; it is not told twice")
+	})
+}
+
 // A live command is one whose events are read while it runs.
 type live struct {
 	t      *testing.T
