@@ -95,7 +95,7 @@ func (y *yard) hitRun(step string, v victim, u *users, args ...string) {
 	if open := y.status().Open; open != nil {
 		y.t.Errorf("%s killed in %s: run %s is still open: %s", v.name, step, open.ID, open.Status)
 	}
-	if !y.bell.told(e.Result) {
+	if !y.bell.told(y.project, e.Result) {
 		y.t.Errorf("%s killed in %s: nobody was told how run %s ended", v.name, step, e.Run)
 	}
 	y.appliedOnce(y.releases)

@@ -209,7 +209,7 @@ func (r *series) passed(what string, e ended) {
 	if open := r.status().Open; open != nil {
 		t.Errorf("%s: run %s is still open: %s", what, open.ID, open.Status)
 	}
-	if !r.bell.told(e.Result) {
+	if !r.bell.told(r.project, e.Result) {
 		t.Errorf("%s: nobody was told how run %s ended", what, e.Run)
 	}
 	for _, problem := range r.w.journal(e, true) {

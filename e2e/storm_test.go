@@ -206,7 +206,7 @@ func (y *weather) reckon(posts int64) {
 		if r.Result.Reason == "" || r.Result.Run != r.ID {
 			y.t.Errorf("run %s has no result: %+v", r.ID, r.Result)
 		}
-		if !y.bell.told(r.Result) {
+		if !y.bell.told(y.project, r.Result) {
 			y.t.Errorf("nobody was told how run %s ended", r.ID)
 		}
 	}
