@@ -246,6 +246,7 @@ func (k kinds) Database(kind string, c database.Config) (database.Database, erro
 func (k kinds) Tool(ship.Plugin) (migrate.Tool, error) {
 	return sqlfiles.New(sqlfiles.Config{}, plugin.Deps{})
 }
+
 func (k kinds) Gate(p ship.Plugin, r deploy.Resolver) (gate.Gate, error) {
 	k.s.gateResolver = r
 	return k.s.gates[p.Kind], nil

@@ -136,7 +136,7 @@ func spread(all []Request) ([]Request, error) {
 		if r.Method == "" {
 			r.Method = http.MethodGet
 		}
-		if _, err := http.NewRequest(r.Method, "http://server"+r.Path, nil); err != nil {
+		if _, err := http.NewRequestWithContext(context.Background(), r.Method, "http://server"+r.Path, nil); err != nil {
 			return nil, ship.Errorf(ship.Invalid, "", "load: %s %q cannot be asked for: %w", r.Method, r.Path, err)
 		}
 		if r.Type == "" {

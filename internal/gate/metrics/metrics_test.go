@@ -60,8 +60,10 @@ func asks(t *testing.T, query, is string) func(*testing.T) (gate.Gate, gate.Cand
 		if err := json.Unmarshal([]byte(fmt.Sprintf("%q", is)), &c); err != nil {
 			t.Fatal(err)
 		}
-		url := prometheus(t, map[string]string{"errors": vector("0.002"), "up": vector("1", "1"), "down": vector("1", "0", "0"), "one": `{"resultType":"scalar","result":[1,"3"]}`,
-			"none": vector(), "nan": vector("NaN"), "inf": vector("+Inf"), "range": `{"resultType":"matrix","result":[]}`, "histogram": `{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}`})
+		url := prometheus(t, map[string]string{
+			"errors": vector("0.002"), "up": vector("1", "1"), "down": vector("1", "0", "0"), "one": `{"resultType":"scalar","result":[1,"3"]}`,
+			"none": vector(), "nan": vector("NaN"), "inf": vector("+Inf"), "range": `{"resultType":"matrix","result":[]}`, "histogram": `{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}`,
+		})
 		return open(t, metrics.Config{URL: url + "/", Query: query, Is: c}), gatetest.Candidate(t)
 	}
 }

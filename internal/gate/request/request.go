@@ -94,7 +94,7 @@ func (r *Request) check() (field string, err error) {
 			r.Method = http.MethodPost
 		}
 	}
-	if _, err := http.NewRequest(r.Method, "http://candidate"+r.Path, nil); err != nil || strings.ToUpper(r.Method) != r.Method {
+	if _, err := http.NewRequestWithContext(context.Background(), r.Method, "http://candidate"+r.Path, nil); err != nil || strings.ToUpper(r.Method) != r.Method {
 		return "method", ship.Errorf(ship.Invalid, "write for example POST", "%q is not a method", gate.Shorten(r.Method, 40))
 	}
 	if r.Status != 0 && (r.Status < 100 || r.Status > 599) {
