@@ -9,6 +9,7 @@ type life struct {
 	mended    string   // what the dangerous statement needs to succeed at all
 	old       []string // what the running release does; %d is a new number
 	new       []string // what the next release does once the backfill is done
+	drops     []string // what its contract takes away with rows or values in it, and undrop brings back
 	oneWay    bool     // its contract cannot be taken back
 	server    int      // version that is rewritten for; 0 is the oldest
 }
@@ -26,6 +27,11 @@ func lives() []life {
 			name: "NOT NULL with a value for those without", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note SET NOT NULL", fill: map[string]string{"orders.note": "'order ' || id"},
 			mended: "UPDATE orders SET note = 'order ' || id WHERE note IS NULL",
 			old:    []string{"INSERT INTO orders (id, total) VALUES (%d, 1)", "INSERT INTO orders (id, note) VALUES (%d, NULL)", "UPDATE orders SET note = NULL WHERE id = 5", "SELECT id, note FROM orders"},
+		},
+		{
+			name: "NOT NULL where the default says what those without get", base: shop + "ALTER TABLE orders ALTER COLUMN note SET DEFAULT 'none';", dangerous: "ALTER TABLE orders ALTER COLUMN note SET NOT NULL",
+			mended: "UPDATE orders SET note = 'none' WHERE note IS NULL",
+			old:    []string{"INSERT INTO orders (id, total) VALUES (%d, 1)", "INSERT INTO orders (id, note) VALUES (%d, NULL)", "UPDATE orders SET note = NULL WHERE id = 5"},
 		},
 		{
 			name: "NOT NULL where a release before fills all", base: shop + "UPDATE orders SET note = '';", dangerous: "ALTER TABLE orders ALTER COLUMN note SET NOT NULL",
@@ -67,7 +73,7 @@ func lives() []life {
 			name: "an index that is dropped", base: shop, dangerous: "DROP INDEX orders_total_idx", old: []string{"INSERT INTO orders (id) VALUES (%d)"},
 		},
 		{
-			name: "a column renamed, with a default, an index and a CHECK", base: shop, dangerous: "ALTER TABLE orders RENAME COLUMN total TO amount",
+			name: "a column renamed, with a default, an index and a CHECK", base: shop, dangerous: "ALTER TABLE orders RENAME COLUMN total TO amount", drops: []string{"orders.total"},
 			old: []string{
 				"INSERT INTO orders (id, total) VALUES (%d, 3)", "INSERT INTO orders (id) VALUES (%d)", "UPDATE orders SET total = total + 1 WHERE id = 7", "UPDATE orders SET note = 'x' WHERE id = 9",
 				"SELECT id, total FROM orders WHERE total > 4",
@@ -75,24 +81,24 @@ func lives() []life {
 			new: []string{"INSERT INTO orders (id, amount) VALUES (%d, 3)", "UPDATE orders SET amount = amount + 2 WHERE id = 11", "SELECT amount FROM orders"},
 		},
 		{
-			name: "a column renamed, with an expression index", base: shop, dangerous: "ALTER TABLE orders RENAME code TO sku",
+			name: "a column renamed, with an expression index", base: shop, dangerous: "ALTER TABLE orders RENAME code TO sku", drops: []string{"orders.code"},
 			old: []string{"INSERT INTO orders (id, code) VALUES (%d, 'x')", "UPDATE orders SET code = NULL WHERE id = 2", "UPDATE orders SET code = 'y' WHERE id = 3"},
 			new: []string{"INSERT INTO orders (id, sku) VALUES (%d, NULL)", "UPDATE orders SET sku = NULL WHERE id = 4"},
 		},
 		{
 			name: "a column renamed, with a foreign key and UNIQUE", base: shop + "ALTER TABLE orders ADD CONSTRAINT who FOREIGN KEY (customer_id) REFERENCES customers (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, ADD CONSTRAINT once UNIQUE (customer_id, id);",
-			dangerous: "ALTER TABLE orders RENAME COLUMN customer_id TO buyer_id", old: []string{"INSERT INTO orders (id, customer_id) VALUES (%d, 4)"}, new: []string{"INSERT INTO orders (id, buyer_id) VALUES (%d, 5)"},
+			dangerous: "ALTER TABLE orders RENAME COLUMN customer_id TO buyer_id", drops: []string{"orders.customer_id"}, old: []string{"INSERT INTO orders (id, customer_id) VALUES (%d, 4)"}, new: []string{"INSERT INTO orders (id, buyer_id) VALUES (%d, 5)"},
 		},
 		{
-			name: "another type", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN qty TYPE bigint", oneWay: true,
+			name: "another type", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN qty TYPE bigint", oneWay: true, drops: []string{"orders.qty"},
 			old: []string{"INSERT INTO orders (id, qty) VALUES (%d, 3)", "INSERT INTO orders (id) VALUES (%d)", "UPDATE orders SET qty = qty + 1 WHERE id = 3", "SELECT qty FROM orders"},
 		},
 		{
-			name: "another type by an expression of other columns", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE integer USING CASE WHEN note IS NULL OR id = 3 THEN 0 ELSE length(note) + id END", oneWay: true,
+			name: "another type by an expression of other columns", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE integer USING CASE WHEN note IS NULL OR id = 3 THEN 0 ELSE length(note) + id END", oneWay: true, drops: []string{"orders.note"},
 			old: []string{"INSERT INTO orders (id, note) VALUES (%d, 'abc')", "UPDATE orders SET note = 'abcd' WHERE id = 3"},
 		},
 		{
-			name: "another type by a condition", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE boolean USING note IS NOT NULL OR id = 3", oneWay: true,
+			name: "another type by a condition", base: shop, dangerous: "ALTER TABLE orders ALTER COLUMN note TYPE boolean USING note IS NOT NULL OR id = 3", oneWay: true, drops: []string{"orders.note"},
 			old: []string{"INSERT INTO orders (id, note) VALUES (%d, 'abc')", "UPDATE orders SET note = NULL WHERE id = 3"},
 		},
 		{
@@ -106,6 +112,12 @@ func lives() []life {
 		{
 			name: "a new column with a CHECK, UNIQUE and a reference", base: shop, dangerous: "ALTER TABLE orders ADD COLUMN payer bigint DEFAULT NULL UNIQUE CHECK (payer > 0) REFERENCES customers (id) ON DELETE SET NULL",
 			old: []string{"INSERT INTO orders (id, total) VALUES (%d, 3)"},
+		},
+		{
+			name: "a column and a table that go, and an index that comes", base: shop, oneWay: true, drops: []string{"customers", "orders.qty"},
+			dangerous: "CREATE INDEX ON orders (customer_id); ALTER TABLE orders DROP COLUMN qty; DROP TABLE customers",
+			old:       []string{"INSERT INTO orders (id, qty) VALUES (%d, 3)", "INSERT INTO customers VALUES (%d, 'x')", "UPDATE customers SET name = 'y' WHERE id = 3"},
+			new:       []string{"INSERT INTO orders (id, total) VALUES (%d, 3)"},
 		},
 		{
 			name: "a migration of several statements", base: shop, old: []string{"INSERT INTO orders (id, total) VALUES (%d, 3)"},
