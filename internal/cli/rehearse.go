@@ -22,8 +22,9 @@ const rehearsalGate = "rehearsal"
 
 // A rehearsal's flags, which go before what the environment's gate says.
 type rehearsalFlags struct {
-	release, downgrade, maxLock, maxTime string
+	release, downgrade, maxLock, maxTime, from string
 
+	smoke   bool
 	maxSize int64
 	rows    map[string]int64
 }
@@ -44,6 +45,8 @@ func (s *session) rehearseCommand() *cobra.Command {
 	c.Flags().StringVar(&f.downgrade, "downgrade", "", "what ways down must be worth: `off|report|reordered|exact`")
 	c.Flags().StringVar(&f.maxLock, "max-lock", "", "a lock that keeps writers waiting may be held for `so long`")
 	c.Flags().StringVar(&f.maxTime, "max-time", "", "a migration may take `so long`")
+	c.Flags().StringVar(&f.from, "from", "", "make the copy of `database|backup|FILE`: the newest backup, or one by its path")
+	c.Flags().BoolVar(&f.smoke, "smoke", false, "start the release that serves against the copy, too, and ask it for its health and smoke paths")
 	c.Flags().Int64Var(&f.maxSize, "max-size", 0, "`MiB` of the largest database that is copied")
 	c.Flags().StringToInt64Var(&f.rows, "rows", nil, "rows of a `table=number` in production, to project times to")
 	return c
@@ -96,10 +99,13 @@ func (f rehearsalFlags) gate(env ship.Environment) (ship.Plugin, error) {
 			return p, fmt.Errorf("settings of the gate: %w", err)
 		}
 	}
-	for name, text := range map[string]string{"downgrade": f.downgrade, "max_lock": f.maxLock, "max_time": f.maxTime} {
+	for name, text := range map[string]string{"downgrade": f.downgrade, "max_lock": f.maxLock, "max_time": f.maxTime, "from": f.from} {
 		if text != "" {
 			settings[name] = text
 		}
+	}
+	if f.smoke {
+		settings["smoke"] = true
 	}
 	if f.maxSize > 0 {
 		settings["max_size"] = f.maxSize
@@ -120,8 +126,15 @@ func printRehearsal(w io.Writer, v ship.Verdict) {
 		return
 	}
 	if len(r.Migrations) > 0 {
-		fmt.Fprintf(w, "Rehearsed on a copy of %s (%s, %d MiB), %s ago; %d statements of the running release as %s\n",
-			mask.Terminal(r.Database), r.Server, r.Size>>20, ago(r.At), r.Probes, mask.Terminal(r.Role))
+		of := ""
+		if r.Origin != "" {
+			of = ", made of " + r.Origin
+		}
+		fmt.Fprintf(w, "Rehearsed on a copy of %s%s (%s, %d MiB), %s ago; %d statements of the running release as %s\n",
+			mask.Terminal(r.Database), mask.Terminal(of), r.Server, r.Size>>20, ago(r.At), r.Probes, mask.Terminal(r.Role))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  note: %s\n", mask.Terminal(n))
 	}
 	for _, m := range r.Migrations {
 		fmt.Fprintf(w, "  %s\n", mask.Terminal(m.Migration))
@@ -140,6 +153,9 @@ func printRehearsal(w io.Writer, v ship.Verdict) {
 				fmt.Fprintf(w, "      %s\n", mask.Terminal(what))
 			}
 		}
+	}
+	if r.Smoke != nil {
+		fmt.Fprintf(w, "  smoke: %s\n", mask.Terminal(r.Smoke.Reason))
 	}
 	fmt.Fprintf(w, "%s: %s\n", v.Outcome, mask.Terminal(v.Reason))
 }

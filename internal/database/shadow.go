@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"io"
 
 	"github.com/shiplock/shiplock/internal/ship"
 )
@@ -19,6 +20,9 @@ type ShadowOptions struct {
 	App     ship.Secret // URL that the application uses
 	MaxSize int64       // bytes; 0 is no limit
 	Empty   bool        // it begins without tables: for migrations to show what they make
+	// From is what [Database.Backup] wrote, to fill the copy from; nil fills it
+	// from the database as it is.
+	From io.Reader
 }
 
 // A Shadow is a copy of a database. Nobody but whoever made it knows of it: it
@@ -28,6 +32,8 @@ type Shadow interface {
 	Database
 	// URL is the copy's, with the migration role.
 	URL() ship.Secret
+	// AppURL is the copy's, as the application would be given it.
+	AppURL() (ship.Secret, error)
 	// Seen returns statements that were run in the original, with $1, $2 in
 	// place of values, where the database keeps them.
 	Seen() []string

@@ -110,7 +110,7 @@ func (w *work) made(ctx context.Context, applied []ship.Migration) (c *database.
 	if err != nil {
 		return nil, err
 	}
-	if name := w.elsewhere(); name != "" {
+	if name := elsewhere(w.resolver, w.spec.Vars, w.run.Request.Environment); name != "" {
 		return nil, ship.Errorf(ship.Invalid, "have the release read DATABASE_URL alone",
 			"the variable %s leads to the real database too: a tool could migrate that instead of the empty one", name)
 	}

@@ -7,9 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,7 +122,8 @@ func (w *work) rehearser() func(context.Context, gate.Rehearsing) (ship.Rehearsa
 		}
 		out := ship.Rehearsal{Migrations: []ship.Rehearsed{}}
 		if len(pending) > 0 {
-			if out, err = w.rehearse(ctx, pending, how); err != nil {
+			applied := slices.DeleteFunc(l.Migrations, func(m ship.Migration) bool { return !m.Applied })
+			if out, err = w.rehearse(ctx, pending, applied, how); err != nil {
 				return out, err
 			}
 		}
@@ -134,21 +132,12 @@ func (w *work) rehearser() func(context.Context, gate.Rehearsing) (ship.Rehearsa
 	}
 }
 
-func (w *work) rehearse(ctx context.Context, pending []ship.Migration, how gate.Rehearsing) (out ship.Rehearsal, err error) {
-	shadower, ok := w.db.(database.Shadower)
-	if !ok {
-		return out, ship.Errorf(ship.Invalid, "take the gate from the environment", "a database of kind %s cannot be copied to rehearse on", w.run.Request.Environment.Database.Kind)
-	}
-	app, err := w.resolver.Resolve(w.run.Request.Environment.Database.URL)
-	if err != nil {
-		return out, err
-	}
-	if name := w.elsewhere(); name != "" {
+func (w *work) rehearse(ctx context.Context, pending, applied []ship.Migration, how gate.Rehearsing) (out ship.Rehearsal, err error) {
+	if name := elsewhere(w.resolver, w.spec.Vars, w.run.Request.Environment); name != "" {
 		return out, ship.Errorf(ship.Invalid, "have the release read DATABASE_URL alone",
 			"the variable %s leads to the real database too: a tool could migrate that instead of the copy", name)
 	}
-	w.progress(ctx)("copying " + w.db.Name())
-	shadow, err := shadower.Shadow(ctx, database.ShadowOptions{App: app, MaxSize: how.MaxSize})
+	shadow, origin, err := w.shadow(ctx, how)
 	if err != nil {
 		return out, err
 	}
@@ -162,78 +151,29 @@ func (w *work) rehearse(ctx context.Context, pending []ship.Migration, how gate.
 		return out, err
 	}
 	defer func() { err = errors.Join(err, closeTree()) }()
-	return rehearse.Run(ctx, rehearse.Config{
+	c := rehearse.Config{
 		Shadow: shadow, Tool: w.tool, Pending: pending, Downgrade: how.Downgrade, Rows: how.Rows, Run: w.run.ID, Progress: w.progress(ctx),
 		Project: func(s database.Shadow, lock database.Lock, f ship.Fence) migrate.Project {
 			return w.shadowProject(tree, s, lock, f)
 		},
-	})
-}
-
-// elsewhere returns a variable that holds the password of the database, or the
-// path of its file, and is not replaced as a whole when a tool is to work on a copy.
-func (w *work) elsewhere() string {
-	env := w.run.Request.Environment
-	for _, name := range slices.Sorted(maps.Keys(w.spec.Vars)) {
-		text := w.spec.Vars[name].Reveal()
-		for _, v := range []ship.Value{env.Database.URL, env.Database.Direct()} {
-			secret, err := w.resolver.Resolve(v)
-			if err != nil || secret.Reveal() == text || name == "DATABASE_URL" {
-				break
-			}
-			u, err := url.Parse(secret.Reveal())
-			if err != nil {
-				continue
-			}
-			if password, ok := u.User.Password(); ok && len(password) >= minPassword && strings.Contains(text, password) {
-				return name
-			}
-			if path := strings.TrimPrefix(u.Path, "/"); strings.HasPrefix(u.Scheme, "sqlite") && len(path) >= minPassword && strings.Contains(text, path) {
-				return name
-			}
+	}
+	if origin != "" {
+		c.Applied = applied
+		if c.Original, err = w.db.Catalog(ctx); err != nil {
+			return out, fmt.Errorf("describe %s: %w", w.db.Name(), err)
 		}
 	}
-	return ""
-}
-
-// minPassword is the length below which finding it in a text means nothing.
-const minPassword = 4
-
-// shadowProject is the release with a copy for its database.
-func (w *work) shadowProject(tree fs.FS, s database.Shadow, lock database.Lock, f ship.Fence) migrate.Project {
-	env := w.run.Request.Environment
-	return migrate.Project{
-		Dir: w.folder(), Tree: tree, Fence: f, Release: w.run.Request.Release.Artifact.Digest,
-		Runner:  &shadowRunner{w: w, shadow: s, fence: f},
-		Session: session{db: s, lock: lock, dialect: env.Database.Kind},
-		Timeout: env.Migrate.Timeout, Lock: env.Migrate.LockTimeout,
-	}
-}
-
-// A shadowRunner runs a tool's commands against a copy. They have no names: a
-// rehearsal that was cut off begins anew, on another copy.
-type shadowRunner struct {
-	w      *work
-	shadow database.Shadow
-	fence  ship.Fence
-}
-
-func (r *shadowRunner) Run(ctx context.Context, c migrate.Command) (migrate.Result, error) {
-	env := r.w.run.Request.Environment
-	vars := map[string]string{}
-	// Whatever else holds the URL of the real database must not lead there.
-	for name, value := range r.w.spec.Vars {
-		for _, v := range []ship.Value{env.Database.URL, env.Database.Direct()} {
-			if own, err := r.w.resolver.Resolve(v); err == nil && own.Reveal() == value.Reveal() {
-				vars[name] = r.shadow.URL().Reveal()
-			}
+	if how.Smoke {
+		if c.Smoke, err = w.smoker(ctx); err != nil {
+			return out, err
 		}
 	}
-	vars["DATABASE_URL"] = r.shadow.URL().Reveal()
-	maps.Copy(vars, r.shadow.ToolVars(r.fence, env.Migrate.LockTimeout))
-	maps.Copy(vars, c.Vars)
-	c.Vars, c.Name = vars, ""
-	return r.w.command(ctx, c)
+	out, err = rehearse.Run(ctx, c)
+	out.Origin = origin
+	if how.Smoke && c.Smoke == nil {
+		out.Notes = append(out.Notes, "no release serves that could be started against the copy")
+	}
+	return out, err
 }
 
 // state names the schema and what is applied: a rehearsal is of one state.

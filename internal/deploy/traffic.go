@@ -95,6 +95,14 @@ func (w *work) targets(ctx context.Context) ([]health.Target, error) {
 	return w.targetsIn(ctx, slot, w.run.Request.Environment)
 }
 
+// probeHost is whom a probe asks for.
+func probeHost(env ship.Environment) string {
+	if env.Health.Host == "" && len(env.Route.Hosts) > 0 {
+		return env.Route.Hosts[0]
+	}
+	return env.Health.Host
+}
+
 // targetsIn returns what is to be probed in a slot whose release was deployed
 // with the given settings.
 func (w *work) targetsIn(ctx context.Context, slot ship.Slot, env ship.Environment) ([]health.Target, error) {
@@ -102,10 +110,7 @@ func (w *work) targetsIn(ctx context.Context, slot ship.Slot, env ship.Environme
 	if err != nil {
 		return nil, err
 	}
-	host := env.Health.Host
-	if host == "" && len(env.Route.Hosts) > 0 {
-		host = env.Route.Hosts[0]
-	}
+	host := probeHost(env)
 	var out []health.Target
 	for _, i := range obs.Slots[slot].Instances {
 		if i.Process == ship.Web {

@@ -67,9 +67,16 @@ type Candidate struct {
 // MaxFile is the size in bytes above which no file of a gate is read.
 const MaxFile = 32 << 20
 
+// FromBackup makes the copy of the newest backup there is.
+const FromBackup = "backup"
+
 // Rehearsing says how a rehearsal is made.
 type Rehearsing struct {
 	Downgrade bool             // ways down are tried too
 	MaxSize   int64            // bytes of the database, at most
 	Rows      map[string]int64 // of tables in production, where that is another database
+	// From is [FromBackup], or the path of a backup, to make the copy of; "" is
+	// the database as it is.
+	From  string
+	Smoke bool // the release that serves is started against the copy, too
 }

@@ -53,6 +53,7 @@ func (e *environment) run(ctx context.Context, spec platform.Spec, c platform.Co
 		return platform.Result{}, err
 	}
 	if c.Name == "" {
+		t.Env[instanceMark] = e.n.mark(e.id, "", "query") // a node that is started after a kill ends it
 		return query(ctx, t, bytes.NewReader(c.Stdin), c.Timeout)
 	}
 	if !jobName.MatchString(c.Name) {

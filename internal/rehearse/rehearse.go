@@ -31,6 +31,14 @@ type Config struct {
 	Rows     map[string]int64
 	Run      string // whose rehearsal it is
 	Progress func(string)
+
+	// Original, unless nil, is the schema of the database that an older copy
+	// stands for: what Applied has and the copy lacks is carried out first.
+	Original *database.Catalog
+	Applied  []ship.Migration // to the original, in order of application
+	// Smoke, unless nil, starts the release that serves against a copy and
+	// returns which of its checks fail.
+	Smoke func(ctx context.Context, s database.Shadow) ([]ship.Breakage, error)
 }
 
 // A rehearsal is one under way.
@@ -39,6 +47,7 @@ type rehearsal struct {
 	fence  ship.Fence
 	tables []database.Table
 	probes []*probe
+	smoke  *ship.Smoked // nil when it is not asked for
 }
 
 // Run rehearses. That a migration fails on the copy is part of what it
@@ -64,7 +73,13 @@ func Run(ctx context.Context, c Config) (ship.Rehearsal, error) {
 		return out, fmt.Errorf("read the fence of the copy: %w", err)
 	}
 	r.fence = ship.Fence{Run: c.Run, Epoch: epoch + 1}
+	if err := r.catchUp(ctx, &out); err != nil {
+		return out, err
+	}
 	if err := r.begin(ctx, &out); err != nil {
+		return out, err
+	}
+	if err := r.smokeBefore(ctx, &out); err != nil {
 		return out, err
 	}
 	for i, m := range c.Pending {
@@ -145,7 +160,11 @@ func (r *rehearsal) migration(ctx context.Context, m ship.Migration) (ship.Rehea
 		out.Failed = failed.Error()
 		return out, nil
 	}
-	out.Broken, err = r.broken(ctx, session)
+	if out.Broken, err = r.broken(ctx, session); err != nil {
+		return out, err
+	}
+	smoke, err := r.smokeAfter(ctx, m)
+	out.Broken = append(smoke, out.Broken...)
 	return out, err
 }
 

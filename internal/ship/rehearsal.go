@@ -11,6 +11,9 @@ type Rehearsal struct {
 	Server   string    `json:"server"`   // "PostgreSQL 15.18"
 	At       time.Time `json:"at"`
 	Size     int64     `json:"size"` // bytes that were copied
+	// Origin is what the copy was made of, for a person: "the backup of …". ""
+	// is the database as it was.
+	Origin string `json:"origin,omitempty"`
 
 	Role    string `json:"role"`              // who the statements of the running release ran as
 	Probes  int    `json:"probes"`            // statements of the running release that worked before
@@ -18,7 +21,17 @@ type Rehearsal struct {
 	Ignored int    `json:"ignored,omitempty"` // statements left out because there were too many
 
 	Migrations []Rehearsed `json:"migrations"`
-	Notes      []string    `json:"notes,omitempty"`
+	// Smoke is how the check of the release that serves ended on the copy; nil
+	// when it was not asked for, or none serves.
+	Smoke *Smoked  `json:"smoke,omitempty"`
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Smoked is how a release did that was started against a copy: Pass before and
+// after the migrations, Fail after one of them, NoConclusion before them.
+type Smoked struct {
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason"`
 }
 
 // Rehearsed is what one migration did in a [Rehearsal].

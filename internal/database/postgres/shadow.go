@@ -58,7 +58,7 @@ func (d *DB) Shadow(ctx context.Context, o database.ShadowOptions) (database.Sha
 	if o.Empty {
 		err = s.empty(ctx, d)
 	} else if s.seen, err = d.statementsSeen(ctx); err == nil {
-		err = s.fill(ctx, d)
+		err = s.fill(ctx, d, o.From)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("copy %s: %w", d.Name(), d.explain(err)), s.Drop(ctx))
@@ -136,8 +136,8 @@ func sweep(ctx context.Context, admin *pgx.Conn, prefix string) error {
 	return nil
 }
 
-// fill makes the database and pipes a dump into it.
-func (s *shadow) fill(ctx context.Context, from *DB) error {
+// fill makes the database and pipes a dump into it, or a backup.
+func (s *shadow) fill(ctx context.Context, from *DB, backup io.Reader) error {
 	bin, err := from.bin(ctx)
 	if err != nil {
 		return err
@@ -147,7 +147,12 @@ func (s *shadow) fill(ctx context.Context, from *DB) error {
 	if err := job.create(ctx); err != nil {
 		return err
 	}
-	if err := s.pipe(ctx, from, bin); err != nil {
+	if backup != nil {
+		err = s.restored(ctx, from, bin, backup)
+	} else {
+		err = s.pipe(ctx, from, bin)
+	}
+	if err != nil {
 		return err
 	}
 	if err := job.settings(ctx); err != nil {
@@ -208,8 +213,7 @@ func (s *shadow) pipe(ctx context.Context, from *DB, bin string) error {
 		_ = write.CloseWithError(err) // a cut dump is not taken for a whole one
 		dumped <- err
 	}()
-	restore := from.command(ctx, filepath.Join(bin, "pg_restore"), s.conn.Database, "--exit-on-error", "--no-password", "--dbname="+s.conn.Database)
-	err := feed(read, restore)
+	err := feed(read, s.restore(ctx, from, bin))
 	stop()
 	_ = read.Close()
 	if failed := <-dumped; err == nil {
@@ -218,8 +222,32 @@ func (s *shadow) pipe(ctx context.Context, from *DB, bin string) error {
 	return err
 }
 
+func (s *shadow) restore(ctx context.Context, from *DB, bin string) *tool {
+	return from.command(ctx, filepath.Join(bin, "pg_restore"), s.conn.Database, "--exit-on-error", "--no-password", "--dbname="+s.conn.Database)
+}
+
+// restored pipes a backup into it, as a restore would.
+func (s *shadow) restored(ctx context.Context, from *DB, bin string, backup io.Reader) error {
+	plain, err := database.NewCopyReader(backup, from.key)
+	if err != nil {
+		return unusable(err)
+	}
+	if err := feed(plain, s.restore(ctx, from, bin)); err != nil {
+		return ship.Errorf(ship.Failed, "make a new backup, and check the key of the encryption", "the backup cannot be restored into a copy: %w", errors.Join(ctx.Err(), err))
+	}
+	return nil
+}
+
 // URL implements [database.Shadow].
 func (s *shadow) URL() ship.Secret { return s.url }
+
+// AppURL implements [database.Shadow].
+func (s *shadow) AppURL() (ship.Secret, error) {
+	if s.app.Reveal() == "" {
+		return s.url, nil
+	}
+	return elsewhere(s.app, s.conn.Database)
+}
 
 // Seen implements [database.Shadow].
 func (s *shadow) Seen() []string { return s.seen }

@@ -48,7 +48,7 @@ func (s *shadow) appConn(ctx context.Context) (conn *pgx.Conn, own bool, err err
 		conn, err = s.connect(ctx, reader, "")
 		return conn, false, err
 	}
-	there, err := elsewhere(s.app, s.conn.Database)
+	there, err := s.AppURL()
 	if err != nil {
 		return nil, false, err
 	}

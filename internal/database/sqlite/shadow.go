@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -42,7 +43,13 @@ func (d *DB) Shadow(ctx context.Context, o database.ShadowOptions) (database.Sha
 			"%s has %d MiB, a rehearsal copies at most %d MiB", d.path, size>>20, o.MaxSize>>20)
 	}
 	d.sweepShadows()
-	return d.copied(ctx, d.path, o.Empty)
+	switch {
+	case o.Empty:
+		return d.copied(ctx, d.path, func(_ context.Context, path string) error { return os.WriteFile(path, nil, 0o600) })
+	case o.From != nil:
+		return d.copied(ctx, d.path, func(ctx context.Context, path string) error { return d.restored(ctx, o.From, path) })
+	}
+	return d.copied(ctx, d.path, d.copyTo)
 }
 
 // sweepShadows removes the copies whose makers are gone.
@@ -63,18 +70,25 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
-// copied makes a shadow of the file as it is now.
-func (d *DB) copied(ctx context.Context, origin string, empty bool) (*shadow, error) {
+// restored fills a file from a backup.
+func (d *DB) restored(ctx context.Context, backup io.Reader, path string) error {
+	if _, err := d.decrypt(ctx, backup, path); err != nil {
+		return err
+	}
+	if _, err := inspect(ctx, path); err != nil {
+		return unusable(err)
+	}
+	return nil
+}
+
+// copied makes a shadow and has it filled.
+func (d *DB) copied(ctx context.Context, origin string, fill func(context.Context, string) error) (*shadow, error) {
 	us := self()
 	path := fmt.Sprintf("%s%s%d-%s-%s", origin, shadowInfix, us.pid, us.start, rand.Text()[:8])
 	copied := *d
 	copied.path, copied.expected, copied.gauge = path, false, nil
 	copied.url = elsewhere(d.url, path)
 	s := &shadow{DB: &copied, origin: origin}
-	fill := d.copyTo
-	if empty {
-		fill = func(_ context.Context, path string) error { return os.WriteFile(path, nil, 0o600) }
-	}
 	if err := fill(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("copy %s: %w", d.path, d.explain(err)), s.Drop(ctx))
 	}
@@ -124,12 +138,15 @@ func elsewhere(secret ship.Secret, path string) ship.Secret {
 // URL implements [database.Shadow].
 func (s *shadow) URL() ship.Secret { return s.url }
 
+// AppURL implements [database.Shadow].
+func (s *shadow) AppURL() (ship.Secret, error) { return s.url, nil }
+
 // Seen returns nothing: SQLite keeps no statements.
 func (s *shadow) Seen() []string { return nil }
 
 // Clone implements [database.Shadow].
 func (s *shadow) Clone(ctx context.Context) (database.Shadow, error) {
-	return s.copied(ctx, s.origin, false)
+	return s.copied(ctx, s.origin, s.copyTo)
 }
 
 // Drop implements [database.Shadow].

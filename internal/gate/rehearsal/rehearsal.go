@@ -6,6 +6,7 @@ package rehearsal
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,12 @@ type Config struct {
 	AllowBroken []string `json:"allow_broken,omitempty"`
 	// Rows are how many rows tables have in production.
 	Rows map[string]int64 `json:"rows,omitempty"`
+	// From is "database" (the default), "backup" for the newest one, or the path
+	// of a backup, to make the copy of.
+	From string `json:"from,omitempty"`
+	// Smoke has the release that serves started against the copy, before and
+	// after each migration, and asked for its health and smoke paths.
+	Smoke bool `json:"smoke,omitempty"`
 }
 
 const (
@@ -54,6 +61,12 @@ func New(cfg Config, _ plugin.Deps) (*Gate, error) {
 	}
 	if !slices.Contains([]string{"off", "report", "reordered", "exact"}, g.cfg.Downgrade) {
 		return nil, ship.Errorf(ship.Invalid, "downgrade: off, report, reordered or exact", "a rehearsal cannot demand a downgrade that is %q", cfg.Downgrade)
+	}
+	if g.cfg.From == "database" {
+		g.cfg.From = ""
+	}
+	if g.cfg.From != "" && g.cfg.From != gate.FromBackup && !filepath.IsAbs(g.cfg.From) {
+		return nil, ship.Errorf(ship.Invalid, "from: database, backup, or the absolute path of a backup", "a copy cannot be made of %q", cfg.From)
 	}
 	if g.cfg.MaxSize <= 0 {
 		g.cfg.MaxSize = defaultSize
@@ -88,7 +101,9 @@ func (g *Gate) Judge(ctx context.Context, c gate.Candidate) (ship.Verdict, error
 	if err := ctx.Err(); err != nil {
 		return ship.Verdict{}, err
 	}
-	r, err := c.Rehearse(ctx, gate.Rehearsing{Downgrade: g.cfg.Downgrade != "off", MaxSize: g.cfg.MaxSize << 20, Rows: g.cfg.Rows})
+	r, err := c.Rehearse(ctx, gate.Rehearsing{
+		Downgrade: g.cfg.Downgrade != "off", MaxSize: g.cfg.MaxSize << 20, Rows: g.cfg.Rows, From: g.cfg.From, Smoke: g.cfg.Smoke,
+	})
 	if err != nil {
 		return ship.Verdict{}, fmt.Errorf("rehearse: %w", err)
 	}
@@ -109,12 +124,19 @@ func (g *Gate) Of(r ship.Rehearsal) ship.Verdict {
 			}
 		}
 	}
+	if r.Smoke != nil && r.Smoke.Outcome == ship.NoConclusion {
+		return ship.Verdict{Outcome: ship.NoConclusion, Reason: oneLine(r.Smoke.Reason)}
+	}
 	if r.Probes == 0 && r.Unfit > 0 {
 		return ship.Verdict{Outcome: ship.NoConclusion, Reason: fmt.Sprintf(
 			"none of %d statements of the running release worked on the copy before the migrations: what they break is not known", r.Unfit)}
 	}
-	return ship.Verdict{Outcome: ship.Pass, Reason: fmt.Sprintf("%s went up on a copy of %d MiB, and all %d statements of the running release work afterwards%s",
-		migrations(len(r.Migrations)), r.Size>>20, r.Probes, downs(r))}
+	smoke := ""
+	if r.Smoke != nil && r.Smoke.Outcome == ship.Pass {
+		smoke = "; it passed its smoke check on the copy, too"
+	}
+	return ship.Verdict{Outcome: ship.Pass, Reason: fmt.Sprintf("%s went up on a copy of %d MiB, and all %d statements of the running release work afterwards%s%s",
+		migrations(len(r.Migrations)), r.Size>>20, r.Probes, smoke, downs(r))}
 }
 
 func migrations(n int) string {

@@ -70,6 +70,39 @@ func TestWhatIsJudged(t *testing.T) {
 	}
 }
 
+func TestTheSmokeCheckOfTheReleaseThatServesCounts(t *testing.T) {
+	broken := ship.Rehearsed{Migration: "2", Broken: []ship.Breakage{{Probe: "smoke", Statement: "GET /products/", Code: "500", Message: "500 on /products/"}}}
+	for name, c := range map[string]struct {
+		cfg  rehearsal.Config
+		r    ship.Rehearsal
+		want ship.Outcome
+		says string
+	}{
+		"it passes":              {rehearsal.Config{}, ship.Rehearsal{Probes: 3, Migrations: []ship.Rehearsed{{}}, Smoke: &ship.Smoked{Outcome: ship.Pass}}, ship.Pass, "passed its smoke check"},
+		"it breaks":              {rehearsal.Config{}, ship.Rehearsal{Probes: 3, Migrations: []ship.Rehearsed{broken}, Smoke: &ship.Smoked{Outcome: ship.Fail}}, ship.Fail, "(smoke) GET /products/"},
+		"it may break":           {rehearsal.Config{AllowBroken: []string{"smoke"}}, ship.Rehearsal{Probes: 3, Migrations: []ship.Rehearsed{broken}, Smoke: &ship.Smoked{Outcome: ship.Fail}}, ship.Pass, "work afterwards"},
+		"it did not pass before": {rehearsal.Config{}, ship.Rehearsal{Probes: 3, Migrations: []ship.Rehearsed{{}}, Smoke: &ship.Smoked{Outcome: ship.NoConclusion, Reason: "no answer"}}, ship.NoConclusion, "no answer"},
+	} {
+		v := open(t, c.cfg).Of(c.r)
+		if v.Outcome != c.want || !strings.Contains(v.Reason, c.says) || c.says != "passed its smoke check" && strings.Contains(v.Reason, "passed its smoke check") {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestTheGateSaysWhatToCopy(t *testing.T) {
+	for from, want := range map[string]string{"": "", "database": "", "backup": gate.FromBackup, "/var/backups/shop.backup": "/var/backups/shop.backup"} {
+		var asked gate.Rehearsing
+		_, err := open(t, rehearsal.Config{From: from, Smoke: true}).Judge(t.Context(), gate.Candidate{Rehearse: func(_ context.Context, how gate.Rehearsing) (ship.Rehearsal, error) {
+			asked = how
+			return ship.Rehearsal{}, nil
+		}})
+		if err != nil || asked.From != want || !asked.Smoke {
+			t.Errorf("from %q asks for %+v, %v", from, asked, err)
+		}
+	}
+}
+
 func TestNothingThatWorkedBeforeProvesNothing(t *testing.T) {
 	v := open(t, rehearsal.Config{}).Of(ship.Rehearsal{Unfit: 7, Migrations: []ship.Rehearsed{{Migration: "1"}}})
 	if v.Outcome != ship.NoConclusion {
@@ -78,7 +111,7 @@ func TestNothingThatWorkedBeforeProvesNothing(t *testing.T) {
 }
 
 func TestSettingsThatMeanNothingAreRefused(t *testing.T) {
-	for _, cfg := range []rehearsal.Config{{Downgrade: "maybe"}, {MaxLock: "soon"}, {MaxTime: "-1s"}} {
+	for _, cfg := range []rehearsal.Config{{Downgrade: "maybe"}, {MaxLock: "soon"}, {MaxTime: "-1s"}, {From: "backups/shop"}} {
 		if _, err := rehearsal.New(cfg, plugin.Deps{}); ship.KindOf(err) != ship.Invalid {
 			t.Errorf("%+v: %v", cfg, err)
 		}
