@@ -48,13 +48,16 @@ func TestGoRehearsalGateRefusesWhatBreaksTheRunningReleaseAndShowsWhatPassed(t *
 	// What both releases can live with passes, and the evidence stays.
 	s.take("migrations/00003_cost.sql")
 	s.next("additive")
-	tried = s.do("rehearse", "production")
+	tried = s.do("rehearse", "production", "--from", "backup", "--smoke")
 	var v ship.Verdict
 	if err := json.Unmarshal([]byte(tried.text), &v); err != nil || tried.code != 0 || v.Outcome != ship.Pass || v.Rehearsal == nil || v.Rehearsal.Probes == 0 {
 		t.Fatalf("exit code %d, %v: %s", tried.code, err, tried.text)
 	}
+	if r := v.Rehearsal; !strings.HasPrefix(r.Origin, "the backup of ") || !strings.Contains(strings.Join(r.Notes, " "), "00002_orders") || r.Smoke == nil || r.Smoke.Outcome != ship.Pass {
+		t.Errorf("the copy was made of %q, %q, %+v", r.Origin, r.Notes, r.Smoke)
+	}
 	s.has("orders", "note", false) // only the copy has it
-	if text := s.read("plan", "production"); !strings.Contains(text, "Rehearsed on a copy of") || !strings.Contains(text, v.Reason) {
+	if text := s.read("plan", "production"); !strings.Contains(text, "Rehearsed on a copy of") || !strings.Contains(text, "made of the backup of") || !strings.Contains(text, v.Reason) {
 		t.Errorf("the plan does not show the rehearsal: %s", text)
 	}
 	passed := s.do("deploy", "production")

@@ -164,31 +164,6 @@ func TestGoDriftOfTheSchemaIsNamed(t *testing.T) {
 	}
 }
 
-func TestDjangoADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) {
-	t.Parallel()
-	p, url := djangoShop(t, "1s")
-	p.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
-	p.drift(0)
-	const texts = "SELECT id || ' ' || description FROM catalog_product ORDER BY id"
-	before := rows(t, url, texts)
-
-	p.next("destructive")
-	p.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 2)
-	if out, code := p.cli("rollback", "production", "--yes"); code != 3 {
-		t.Errorf("going back to a release that needs the column ended with %d: %s", code, out)
-	}
-	back := p.trash("catalog_product.description", "--yes")
-	if len(back) != 1 || back[0].Status != "back" || len(back[0].Notes) > 0 {
-		t.Errorf("undrop says %+v", back)
-	}
-	if after := rows(t, url, texts); !slices.Equal(before, after) {
-		t.Errorf("the values are %v, were %v", after, before)
-	}
-	p.drift(5, "extra column public.catalog_product.description", "brought back after catalog.0003_drop_description")
-	p.do("rollback", "production", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
-	p.drift(0)
-}
-
 // text is that of a file of the folder.
 func (p *project) text(name string) string {
 	p.w.t.Helper()
@@ -197,48 +172,4 @@ func (p *project) text(name string) string {
 		p.w.t.Fatal(err)
 	}
 	return string(text)
-}
-
-const dropSubtitle = `"""Drop the subtitle."""
-import sqlalchemy as sa
-from alembic import op
-
-revision = "0004"
-down_revision = "0003"
-branch_labels = None
-depends_on = None
-
-
-def upgrade():
-    op.drop_column("product", "subtitle")
-
-
-def downgrade():
-    op.add_column("product", sa.Column("subtitle", sa.String(200)))
-`
-
-func TestFlaskADroppedColumnIsBroughtBackAndTheOldReleaseServesAgain(t *testing.T) {
-	t.Parallel()
-	s := newFlaskShop(t)
-	s.next("additive")
-	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 1)
-	s.drift(0)
-	rows(t, s.database, "UPDATE product SET subtitle = 'subtitle ' || id RETURNING subtitle")
-
-	made := s.text("migrations/versions/0003_subtitle.py")
-	s.next()
-	s.write("migrations/versions/0003_subtitle.py", made, 0o644)
-	s.write("migrations/versions/0004_drop_subtitle.py", dropSubtitle, 0o644)
-	s.write("VERSION", "2\n", 0o644)
-	s.do("deploy", "production", "--accept", "maintenance").expect(t, 0, "", ship.SchemaChanged, 2)
-	s.subtitle(false)
-	back := s.trash("0004", "--yes")
-	if len(back) != 1 || back[0].Status != "back" || len(back[0].Notes) > 0 {
-		t.Errorf("undrop says %+v", back)
-	}
-	if got := rows(t, s.database, "SELECT id::text FROM product WHERE subtitle IS DISTINCT FROM 'subtitle ' || id"); len(got) > 0 {
-		t.Errorf("products %v have lost their subtitles", got)
-	}
-	s.do("rollback", "production", "--yes").expect(t, 0, "", ship.SchemaUnchanged, 1)
-	s.drift(0)
 }
