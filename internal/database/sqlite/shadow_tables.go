@@ -39,7 +39,7 @@ func (s *shadow) Tables(ctx context.Context) (tables []database.Table, err error
 }
 
 // ident returns a name as SQL has it.
-func ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+func ident(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
 func columnsOf(ctx context.Context, conn *sql.Conn, table string) ([]database.Column, error) {
 	rows, err := textRows(ctx, conn, `SELECT name, type, "notnull", dflt_value IS NOT NULL, hidden, pk, (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0)
