@@ -179,40 +179,24 @@ func settleTrash(ctx context.Context, conn *pgx.Conn, w ship.Work) error {
 			continue
 		}
 		done := slices.ContainsFunc(w.Record, func(r ship.Record) bool { return r.Migration == t.Migration && r.Status == ship.RecordDone })
-		switch {
-		case done:
-			err = settleOne(ctx, conn, t)
-		case slices.Contains(w.Forget, t.Migration):
-			err = giveUp(ctx, conn, t)
-		}
-		if err != nil {
-			return err
+		if done || slices.Contains(w.Forget, t.Migration) {
+			if err := settleOne(ctx, conn, t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// giveUp forgets the copy for a migration that is taken back. When what it was
-// made of is not there any more, something made it anew without its values: then
-// the copy is all there is of them.
-func giveUp(ctx context.Context, conn *pgx.Conn, t trashed) error {
+// settleOne forgets what was copied and is there all the same. Another one that
+// has its name is not the same: the migration changed a type in steps, or it was
+// taken back, and something made it anew without its values. Then the copy is
+// all there is of them.
+func settleOne(ctx context.Context, conn *pgx.Conn, t trashed) error {
 	var there bool
 	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c WHERE c.oid = $1 AND ($2::int2 = 0
 		OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = $2::int2 AND NOT a.attisdropped)))`, t.Oid, t.Number).Scan(&there); err != nil {
 		return fmt.Errorf("look for %s: %w", t.Name(), err)
-	}
-	if there {
-		return forgetTrash(ctx, conn, t)
-	}
-	t.Status = database.TrashDropped
-	return writeTrash(ctx, conn, t)
-}
-
-// settleOne forgets what was copied and is there all the same.
-func settleOne(ctx context.Context, conn *pgx.Conn, t trashed) error {
-	there, err := present(ctx, conn, t)
-	if err != nil {
-		return err
 	}
 	if there {
 		return forgetTrash(ctx, conn, t)

@@ -309,6 +309,25 @@ func TestACopyStaysWhenAMigrationThatIsTakenBackMadeTheColumnAnew(t *testing.T) 
 	}
 }
 
+func TestACopyStaysWhenAnotherTakesTheNameOfWhatWasDropped(t *testing.T) {
+	for _, c := range []struct {
+		d    ship.Drop
+		up   string
+		kept int
+	}{
+		{drop("customer", "name"), "ALTER TABLE customer ADD COLUMN other int; UPDATE customer SET other = length(name); ALTER TABLE customer DROP COLUMN name; ALTER TABLE customer RENAME COLUMN other TO name", 1},
+		{drop("customer", ""), "DROP TABLE customer CASCADE; CREATE TABLE customer (id int PRIMARY KEY, name text)", 1},
+		{drop("customer", "name"), "SELECT 1", 0}, // it was not dropped after all
+	} {
+		u, _ := owned(t)
+		db := open(t, u)
+		dropped(t, lock(t, db, first), c.d, strings.Split(c.up, ";")...)
+		if all, err := db.Trash(t.Context()); err != nil || len(all) != c.kept || c.kept > 0 && (all[0].Status != database.TrashDropped || all[0].Rows != 3) {
+			t.Errorf("%s: the trash holds %+v, %v; want %d copies", c.up, all, err, c.kept)
+		}
+	}
+}
+
 func TestPurgeDeletesTheCopyForGood(t *testing.T) {
 	u, _ := owned(t)
 	run, db := app(t, u), open(t, u)

@@ -298,53 +298,6 @@ func forgetTrash(ctx context.Context, conn *sql.Conn, t trashed) error {
 	return nil
 }
 
-// settleTrash notes what the end of a migration means for what was copied: it
-// is dropped when the migration is done, and not when it is forgotten.
-func settleTrash(ctx context.Context, conn *sql.Conn, w ship.Work) error {
-	all, err := readTrash(ctx, conn)
-	if err != nil {
-		return err
-	}
-	for _, t := range all {
-		if t.Status != database.TrashCopied {
-			continue
-		}
-		done := slices.ContainsFunc(w.Record, func(r ship.Record) bool { return r.Migration == t.Migration && r.Status == ship.RecordDone })
-		switch {
-		case done:
-			err = settleOne(ctx, conn, t)
-		case slices.Contains(w.Forget, t.Migration):
-			err = forgetTrash(ctx, conn, t)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settleOne forgets what was copied and is there all the same.
-func settleOne(ctx context.Context, conn *sql.Conn, t trashed) error {
-	there, err := present(ctx, conn, t)
-	if err != nil {
-		return err
-	}
-	if there {
-		return forgetTrash(ctx, conn, t)
-	}
-	t.Status = database.TrashDropped
-	return writeTrash(ctx, conn, t)
-}
-
-// present tells whether what was dropped is there, or another of its name.
-func present(ctx context.Context, conn *sql.Conn, t trashed) (bool, error) {
-	name, columns, err := lookAt(ctx, conn, t.Table)
-	if t.Column == "" || err != nil {
-		return name != "", err
-	}
-	return slices.ContainsFunc(columns, func(c column) bool { return strings.EqualFold(c.name, t.Column) }), nil
-}
-
 // Purge implements [database.Undropper].
 func (l *lock) Purge(ctx context.Context, ids []int64) error {
 	return l.change(ctx, func(conn *sql.Conn) error {

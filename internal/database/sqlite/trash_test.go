@@ -272,3 +272,30 @@ func list(t *testing.T, app *sql.DB, query string) string {
 	}
 	return strings.Join(out, ", ")
 }
+
+func TestACopyStaysWhenAnotherTakesTheNameOfWhatWasDropped(t *testing.T) {
+	for _, c := range []struct {
+		d    ship.Drop
+		up   []string
+		kept string
+	}{
+		{drop("sale", "amount"), []string{"ALTER TABLE sale ADD COLUMN other TEXT", "UPDATE sale SET other = 'about ' || amount", "ALTER TABLE sale DROP COLUMN amount", "ALTER TABLE sale RENAME COLUMN other TO amount"}, "sale.amount"},
+		{drop("sale", ""), []string{"DROP TABLE sale", "CREATE TABLE sale (id INTEGER PRIMARY KEY, customer INTEGER, amount INT)"}, "sale"},
+		{drop("sale", ""), []string{"DROP TABLE sale", "CREATE TABLE sale (id INTEGER PRIMARY KEY, total INT)"}, "sale"},
+		{drop("sale", "amount"), nil, ""}, // it was not dropped after all
+		{drop("sale", ""), nil, ""},
+	} {
+		db, _, l := opened(t)
+		dropped(t, l, c.d, c.up...)
+		all, err := db.Trash(t.Context())
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case c.kept == "" && len(all) > 0:
+			t.Errorf("%q: the trash holds %+v", c.up, all)
+		case c.kept == "":
+		case len(all) != 1 || all[0].Name() != c.kept || all[0].Status != database.TrashDropped || all[0].Rows != 2:
+			t.Errorf("%q: the trash holds %+v, want %s", c.up, all, c.kept)
+		}
+	}
+}
