@@ -138,6 +138,9 @@ func (w *world) migrate(contract, down bool) {
 		if err := do(w.t.Context(), p, m); err != nil {
 			w.t.Fatalf("%s (down %v): %v", m.ID, down, err)
 		}
+		if contract && !down {
+			w.settle(m)
+		}
 	}
 }
 

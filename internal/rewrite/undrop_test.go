@@ -52,6 +52,17 @@ func (w *world) aside(m ship.Migration) {
 	})
 }
 
+// settle records that a migration is done, by which what it copied aside is
+// known to be dropped.
+func (w *world) settle(m ship.Migration) {
+	w.t.Helper()
+	w.keeper(func(_ database.Trasher, keeper database.Undropper) error {
+		return keeper.Do(w.t.Context(), ship.Work{Atomic: true, Record: []ship.Record{
+			{Migration: m.ID, Checksum: m.Checksum, Tool: "sqlfiles", Phase: ship.Contract, Status: ship.RecordDone, Run: "d-1", Epoch: 1},
+		}})
+	})
+}
+
 // values are the rows of each table, and the values of each column by key.
 func (w *world) values(names []string) map[string][]string {
 	w.t.Helper()
@@ -107,6 +118,18 @@ func (w *world) makeRoom(keeper database.Undropper, t database.Trashed) (restore
 	}
 	alter := "ALTER TABLE " + t.Table + " "
 	drop := alter + "DROP COLUMN " + t.Column
+	if w.dialect == sqltext.SQLite { // those that keep the two in step came back with it
+		return func() {
+			rows, err := w.db.Rows(w.t.Context(), "SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for _, r := range rows {
+				w.db.Exec("DROP TRIGGER " + r[0])
+			}
+			w.db.Exec("SELECT "+t.Column+" FROM "+t.Table+" LIMIT 0", drop) // a query notices that the schema is another one
+		}
+	}
 	if _, err := w.db.Rows(w.t.Context(), "SELECT "+t.Column+" FROM "+t.Table+" LIMIT 1"); err != nil {
 		return func() { w.db.Exec(drop) }
 	}
