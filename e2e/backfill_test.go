@@ -65,7 +65,9 @@ func TestGoABackfillIsLookedAtPausedAndResumedFromTheCommandLine(t *testing.T) {
 	s.write("migrations/00003_pace.sql", fillPace, 0o644)
 	s.write("backfills/1_note.sql", pacedFill, 0o644)
 	s.version("2")
-	s.do("deploy", "production").expect(t, 0, "", ship.SchemaChanged, 2)
+	if deployed := s.do("deploy", "production"); deployed.code != 0 || !strings.Contains(deployed.text, "v2 serves") || !strings.Contains(deployed.text, "its backfill goes on") {
+		t.Errorf("deploy ended with %d: %s", deployed.code, tail(deployed.text, 2000))
+	}
 	s.w.eventually(time.Minute, "the backfill has seen rows", func() error {
 		if all := s.fills("status"); len(all) != 1 || all[0].Status != "running" || all[0].Seen == 0 || all[0].Rate == 0 {
 			return fmt.Errorf("it is %+v", all)
@@ -78,6 +80,9 @@ func TestGoABackfillIsLookedAtPausedAndResumedFromTheCommandLine(t *testing.T) {
 
 	// Paused it stays where it is, until somebody resumes it.
 	paused := s.fills("pause")[0]
+	if again := s.fills("pause")[0]; again.Rows != paused.Rows {
+		t.Errorf("it went on while it was paused: %+v, was %+v", again, paused)
+	}
 	if paused.Status != "paused" || !strings.HasPrefix(paused.Note, "paused by ") || paused.Rows == 0 || paused.Rows >= orders {
 		t.Errorf("paused it is %+v", paused)
 	}

@@ -11,22 +11,26 @@ import (
 )
 
 // backfills says how far the backfills of a release are; release 0 is the one
-// that serves. With Pause they are paused: by the run that is at them, or here.
+// that serves, also while its own run is still at them. With Pause they are
+// paused: by the run that is at them, or here.
 func (s *server) backfills(w http.ResponseWriter, r *http.Request) error {
 	var in wire.Backfills
 	if err := read(r, &in); err != nil {
 		return err
 	}
 	ctx, id := r.Context(), in.Environment.ID
+	open, err := s.Store.Runs(ctx, ship.RunFilter{App: id.App, Env: id.Name, Open: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if in.Release == 0 && len(open) > 0 && s.atBackfill(ctx, open[0]) {
+		in.Release = open[0].Request.Release.Number
+	}
 	rel, err := s.serving(ctx, id, in.Release)
 	if err != nil {
 		return err
 	}
 	req := ship.Request{Verb: "backfill", Environment: in.Environment, Release: rel, By: in.By}
-	open, err := s.Store.Runs(ctx, ship.RunFilter{App: id.App, Env: id.Name, Open: true, Limit: 1})
-	if err != nil {
-		return err
-	}
 	if in.Pause {
 		if err := s.asks(r, wish{"pause backfill", id, in.By, fmt.Sprintf("v%d", rel.Number)}); err != nil {
 			return err
