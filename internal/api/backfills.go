@@ -23,7 +23,7 @@ func (s *server) backfills(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if in.Release == 0 && len(open) > 0 && s.atBackfill(ctx, open[0]) {
+	if in.Release == 0 && len(open) > 0 && s.Desk.AtBackfill(ctx, open[0]) {
 		in.Release = open[0].Request.Release.Number
 	}
 	rel, err := s.serving(ctx, id, in.Release)

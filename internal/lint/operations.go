@@ -93,9 +93,9 @@ func djangoOperation(kind, op string) (h Hit, ok bool) {
 	case "RunSQL":
 		return Hit{Message: "RunSQL runs statements Django does not know; say with a declaration why the running release can live with them."}, false
 	case "RemoveField":
-		return Hit{Message: op + " drops the column: every query of the running release that names it fails, and its values are lost; remove it from the model in one release, and from the database in a later one."}, false
+		return Hit{Class: Gate, Message: op + " drops the column: every query of the running release that names it fails, and its values are lost; remove it from the model in one release, and from the database in a later one."}, false
 	case "DeleteModel":
-		return Hit{Message: op + " drops the table: every query of the running release that names it fails, and its rows are lost; remove the model's use in one release, and the table in a later one."}, false
+		return Hit{Class: Gate, Message: op + " drops the table: every query of the running release that names it fails, and its rows are lost; remove the model's use in one release, and the table in a later one."}, false
 	case "RenameField", "RenameModel", "AlterModelTable":
 		return Hit{Keeps: true, Message: op + " takes away a name that the queries of the running release use; keep it with db_column or db_table, or add the new one beside it."}, false
 	case "AlterUniqueTogether", "AddConstraint", "AddConstraintNotValid":

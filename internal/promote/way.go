@@ -16,7 +16,7 @@ const wayTime = 15 * time.Second
 // cursor is kept, and the next run goes on from there. Another run is left
 // alone.
 func (d *Desk) MakeWay(ctx context.Context, run ship.Run, sig ship.Signal) error {
-	if !d.atBackfill(ctx, run) {
+	if !d.AtBackfill(ctx, run) {
 		return ship.Errorf(ship.Locked, "shiplock watch "+run.ID, "run %s is under way and not at a backfill", run.ID)
 	}
 	if err := d.Store.Signal(ctx, run.ID, sig); err != nil {
@@ -38,9 +38,9 @@ func (d *Desk) MakeWay(ctx context.Context, run ship.Run, sig ship.Signal) error
 	}
 }
 
-// atBackfill tells whether the last step a run began is a backfill that has not
+// AtBackfill tells whether the last step a run began is a backfill that has not
 // ended.
-func (d *Desk) atBackfill(ctx context.Context, run ship.Run) bool {
+func (d *Desk) AtBackfill(ctx context.Context, run ship.Run) bool {
 	entries, err := d.Store.Journal(ctx, run.ID)
 	if err != nil || len(entries) == 0 {
 		return false
@@ -58,7 +58,7 @@ func (d *Desk) addOrClear(ctx context.Context, wish ship.Request) (ship.Run, err
 		return run, err
 	}
 	open, lerr := d.open(ctx, wish.Environment.ID)
-	if lerr != nil || open == nil || !d.atBackfill(ctx, *open) {
+	if lerr != nil || open == nil || !d.AtBackfill(ctx, *open) {
 		return run, err
 	}
 	if err := d.MakeWay(ctx, *open, ship.Signal{Name: deploy.PauseBackfill, By: wish.By, Data: wish.Verb}); err != nil {
@@ -70,7 +70,7 @@ func (d *Desk) addOrClear(ctx context.Context, wish ship.Request) (ship.Run, err
 // clear asks a backfill that a run in the queue waits for to make way, once.
 func (d *Desk) clear(ctx context.Context, waiting ship.Run, asked map[string]bool) error {
 	open, err := d.open(ctx, waiting.Request.Environment.ID)
-	if err != nil || open == nil || asked[open.ID] || !d.atBackfill(ctx, *open) {
+	if err != nil || open == nil || asked[open.ID] || !d.AtBackfill(ctx, *open) {
 		return err
 	}
 	asked[open.ID] = true
