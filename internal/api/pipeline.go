@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/shiplock/shiplock/internal/pipeline"
 	"github.com/shiplock/shiplock/internal/plan"
@@ -31,8 +32,11 @@ func (s *server) judge(w http.ResponseWriter, r *http.Request) error {
 	return write(w, wire.Judged{Release: req.Release, Outcome: d.Outcome, Kind: d.Kind, Reason: d.Reason, Next: d.Next, Until: d.Until})
 }
 
-// longestLock bounds a lock that ends by itself.
-const longestLock = 366 * 24 * time.Hour
+// Bounds of a lock: of one that ends by itself, and of why it is there.
+const (
+	longestLock = 366 * 24 * time.Hour
+	maxReason   = 500 // bytes
+)
 
 func (s *server) lock(w http.ResponseWriter, r *http.Request) error {
 	var in wire.Lock
@@ -44,6 +48,8 @@ func (s *server) lock(w http.ResponseWriter, r *http.Request) error {
 		return ship.Errorf(ship.Invalid, "", "no environment is named")
 	case strings.TrimSpace(in.Reason) == "":
 		return ship.Errorf(ship.Invalid, "shiplock lock "+in.Environment.Name+" --reason '…'", "a lock needs a reason: whoever is refused sees it")
+	case len(in.Reason) > maxReason || strings.ContainsFunc(in.Reason, unicode.IsControl):
+		return ship.Errorf(ship.Invalid, "shorten it", "the reason of a lock is one line of at most %d bytes", maxReason)
 	case in.For < 0 || in.For > longestLock:
 		return ship.Errorf(ship.Invalid, "leave it out to lock until unlocked", "a lock lasts up to a year, not %s", in.For)
 	}

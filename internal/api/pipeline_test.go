@@ -95,6 +95,7 @@ func TestALockIsShownAndRefusesAllButTheWayBack(t *testing.T) {
 	d.passes(posted[ship.Run](d, "/v1/runs", `{"verb":"deploy",`+inDev+`,"release":2,"by":"ann"}`))
 	for body, why := range map[string]string{
 		`{` + inDev + `}`: "unknown field", `{"environment":{"app":"shop"},"reason":"x"}`: "no environment is named",
+		`{"environment":{"app":"shop","name":"dev"},"reason":"x\nshop/dev: unlocked"}`: "one line", `{"environment":{"app":"shop","name":"dev"},"reason":"` + strings.Repeat("x", 501) + `"}`: "one line",
 		`{"environment":{"app":"shop","name":"dev"},"reason":" "}`: "needs a reason", `{"environment":{"app":"shop","name":"dev"},"reason":"x","for":-1}`: "up to a year",
 	} {
 		if status, _, f := d.ask(http.MethodPost, "/v1/locks", body); status != http.StatusUnprocessableEntity || !strings.Contains(f.Message, why) {
