@@ -47,7 +47,7 @@ func serves(t *testing.T, h http.HandlerFunc) gate.Candidate {
 func well(http.ResponseWriter, *http.Request) {}
 
 // brief is a load that is over soon. Its limits leave room for a slow machine.
-const brief = `"users":4,"spawn_rate":1000,"for":"300ms","p95":"1m"`
+const brief = `"users":4,"spawn_rate":1000,"for":"500ms","p95":"1m"`
 
 func TestLoad(t *testing.T) {
 	gatetest.Run(t, gatetest.Harness{
@@ -81,7 +81,7 @@ func TestEachLimitIsJudged(t *testing.T) {
 		{"the 99th is", brief + `,"p99":"5ms"`, slow, ship.Fail, "p99 "},
 		{"half of them are", brief + `,"p50":"5ms"`, slow, ship.Fail, "p50 "},
 		{"nobody answers in time", brief + `,"timeout":"20ms"`, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, ship.Fail, "times timeout"},
-		{"too few to tell", `"users":1,"think":"1h","for":"100ms"`, well, ship.NoConclusion, "p95 of 1 requests proves nothing"},
+		{"too few to tell", `"users":1,"think":"1h","for":"500ms"`, well, ship.NoConclusion, "p95 of 1 requests proves nothing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := open(t, `{`+tt.settings+`}`).Judge(t.Context(), serves(t, tt.h))
@@ -98,7 +98,7 @@ func TestAnOpenLoadKeepsItsRate(t *testing.T) {
 		asked.Add(1)
 		<-time.After(50 * time.Millisecond) // one user at a time would not be asked for 100
 	}))
-	if err != nil || v.Outcome != ship.Pass || asked.Load() < 80 || asked.Load() > 101 {
+	if err != nil || v.Outcome != ship.Pass || asked.Load() < 50 || asked.Load() > 101 {
 		t.Errorf("%d requests; %+v, %v", asked.Load(), v, err)
 	}
 }
@@ -129,11 +129,11 @@ func TestTheReportHasFiguresFailuresAndALineOverTime(t *testing.T) {
 	var told atomic.Int64
 	c := serves(t, http.NotFound)
 	c.Progress = func(text string, figures ...ship.Figure) {
-		if told.Add(1); !strings.Contains(text, "of 3s: p95 ") || len(figures) == 0 {
+		if told.Add(1); !strings.Contains(text, "of 4s: p95 ") || len(figures) == 0 {
 			t.Errorf("%s %+v", text, figures)
 		}
 	}
-	v, err := open(t, `{"users":2,"for":"3s","think":"1ms-5ms"}`).Judge(t.Context(), c)
+	v, err := open(t, `{"users":2,"for":"4s","think":"1ms-5ms"}`).Judge(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
