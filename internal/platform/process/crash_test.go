@@ -174,6 +174,29 @@ func TestANamedCommandOutlivesTheNode(t *testing.T) {
 	}
 }
 
+func TestACommandNobodyAsksForAnyMoreIsEndedByTheNextNode(t *testing.T) {
+	m := newMachine(t)
+	s, p := m.prepare(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := m.Run(ctx, s, platform.Command{Argv: sh("echo $$ > pid; exec sleep 600")}); err == nil {
+			t.Error("a command without a name ended well, and its node was killed")
+		}
+	})
+	eventually(t, "the command runs", func() bool { text, _ := os.ReadFile(filepath.Join(p.Dir, "pid")); return len(text) > 0 })
+	pid := number(t, filepath.Join(p.Dir, "pid"))
+	m.kill(t)
+	cancel()
+	wg.Wait()
+	if !alive(pid) {
+		t.Fatal("it ended with its node: this test shows nothing")
+	}
+	m.start(t)
+	eventually(t, "it is ended", func() bool { return !alive(pid) })
+}
+
 func TestACommandWhoseKeeperDiedIsUnknownOnceNothingOfItIsLeft(t *testing.T) {
 	m := newMachine(t)
 	f := m.acquire(t, "run-1")
