@@ -27,6 +27,7 @@ type lintRequest struct {
 	base, ignore             []string
 	schema                   string
 	alone, transaction, down bool
+	chosen                   bool // the dialect was given
 }
 
 func (s *session) lintCommand() *cobra.Command {
@@ -46,7 +47,10 @@ func (s *session) lintCommand() *cobra.Command {
 			s.data, err = s.env.DataDirectory(s.data)
 			return err
 		},
-		RunE: func(c *cobra.Command, args []string) error { return s.lint(c.Context(), args, q) },
+		RunE: func(c *cobra.Command, args []string) error {
+			q.chosen = c.Flags().Changed("dialect")
+			return s.lint(c.Context(), args, q)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&q.dialect, "dialect", "postgres", "`database` the files are for: postgres or sqlite")
@@ -180,6 +184,9 @@ func (q lintRequest) snapshot(o *lint.Options) (err error) {
 		s, err := lint.ReadSnapshot([]byte(text))
 		if err != nil {
 			return ship.Errorf(ship.Invalid, "shiplock schema snapshot", "%s: %w", q.schema, err)
+		}
+		if q.chosen && s.Dialect != o.Dialect {
+			return usage{fmt.Errorf("%s is the schema of a database of kind %s, and --dialect says %s", q.schema, s.Dialect, o.Dialect)}
 		}
 		o.Dialect, o.Schema = s.Dialect, s.Schema()
 		if version == "" {
