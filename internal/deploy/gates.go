@@ -104,6 +104,8 @@ func runGate(ctx context.Context, w *work) (string, any, error) {
 		verdict, err = a.conclude(verdict)
 	}
 	switch {
+	case err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return "", nil, ship.Errorf(ship.GateFailed, a.next, "gate %s: %w", p.Gate.Name, a.mask().Error(err))
 	case err != nil:
 		return "", nil, fmt.Errorf("gate %s: %w", p.Gate.Name, a.mask().Error(err))
 	case verdict.Outcome == ship.Pass:

@@ -38,7 +38,10 @@ func gated(t *testing.T, gates map[string]gate.Gate, list ...ship.Gate) *stage {
 	return newStage(t, func(s *stage) {
 		s.gates = gates
 		for _, g := range list {
-			g.Plugin, g.Timeout = ship.Plugin{Kind: g.Name}, time.Minute
+			g.Plugin = ship.Plugin{Kind: g.Name}
+			if g.Timeout == 0 {
+				g.Timeout = time.Minute
+			}
 			s.env.Gates = append(s.env.Gates, g)
 		}
 	})
@@ -91,6 +94,22 @@ func TestAGateThatSaysNoStopsTheOthersAndEndsTheRun(t *testing.T) {
 	}
 	if len(s.platform.slots) > 0 {
 		t.Error("it was started")
+	}
+}
+
+func TestAGateThatTakesTooLongFailed(t *testing.T) {
+	waits := judge(func(ctx context.Context, c gate.Candidate) (ship.Verdict, error) {
+		_, _, err := c.Command(ctx, ship.Argv{"sleep"})
+		return ship.Verdict{}, err
+	})
+	s := gated(t, map[string]gate.Gate{"e2e": waits}, ship.Gate{Name: "e2e", Timeout: 50 * time.Millisecond})
+	s.platform.command = func(ctx context.Context, _ platform.Spec, _ platform.Command) (platform.Result, error) {
+		<-ctx.Done()
+		return platform.Result{}, ctx.Err()
+	}
+	r := s.deploy(firstRelease(s))
+	if r.Kind != ship.GateFailed || !strings.Contains(r.Reason, "gate e2e did not end within 50ms") || !strings.Contains(r.Next, "shiplock logs production --job") || len(s.platform.ended) != 1 {
+		t.Errorf("%+v, ended %q", r, s.platform.ended)
 	}
 }
 
@@ -298,13 +317,19 @@ func TestAGateOfTheRunningReleaseIsAskedBeforeUsersGetToIt(t *testing.T) {
 	}
 }
 
+// leaks is a gate that shows what it should not.
+type leaks struct{ deploy.Resolver }
+
+func (leaks) with(r deploy.Resolver) gate.Gate { return leaks{r} }
+
+func (l leaks) Judge(_ context.Context, c gate.Candidate) (ship.Verdict, error) {
+	own, err := l.Resolve("Bearer ${secret:OWN}") // of the gate's settings alone
+	c.Progress("canary-4711", ship.Figure{Name: "canary-4711"})
+	return ship.Verdict{Outcome: ship.Pass, Reason: "canary-4711", Report: &ship.Report{Items: []ship.Item{{Title: own.Reveal(), Text: "canary-4711, canary-4712"}}}}, err
+}
+
 func TestSecretsAreHiddenInWhatAGateFound(t *testing.T) {
-	var s *stage
-	s = gated(t, map[string]gate.Gate{"leaks": judge(func(_ context.Context, c gate.Candidate) (ship.Verdict, error) {
-		own, err := s.gateResolver.Resolve("Bearer ${secret:OWN}") // of the gate's settings alone
-		c.Progress("canary-4711", ship.Figure{Name: "canary-4711"})
-		return ship.Verdict{Outcome: ship.Pass, Reason: "canary-4711", Report: &ship.Report{Items: []ship.Item{{Title: own.Reveal(), Text: "canary-4711, canary-4712"}}}}, err
-	})}, ship.Gate{Name: "leaks"})
+	s := gated(t, map[string]gate.Gate{"leaks": leaks{}}, ship.Gate{Name: "leaks"})
 	s.env.Vars = map[string]ship.Value{"TOKEN": "${secret:T}"}
 	s.resolver = func(ship.Environment) (deploy.Resolver, error) { return canary{}, nil }
 	run := s.add(firstRelease(s))

@@ -39,10 +39,8 @@ type stage struct {
 	journal  *journalist
 	engine   *deploy.Engine
 	gates    map[string]gate.Gate
-
-	gateResolver deploy.Resolver // that was handed in last
-	env          ship.Environment
-	resolver     func(ship.Environment) (deploy.Resolver, error)
+	env      ship.Environment
+	resolver func(ship.Environment) (deploy.Resolver, error)
 }
 
 func newStage(t *testing.T, change ...func(*stage)) *stage {
@@ -248,7 +246,11 @@ func (k kinds) Tool(ship.Plugin) (migrate.Tool, error) {
 }
 
 func (k kinds) Gate(p ship.Plugin, r deploy.Resolver) (gate.Gate, error) {
-	k.s.gateResolver = r
+	if asks, ok := k.s.gates[p.Kind].(interface {
+		with(deploy.Resolver) gate.Gate
+	}); ok {
+		return asks.with(r), nil
+	}
 	return k.s.gates[p.Kind], nil
 }
 
