@@ -21,6 +21,15 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
+func (k kinds) Gate(p ship.Plugin, r deploy.Resolver) (gate.Gate, error) {
+	if asks, ok := k.s.gates[p.Kind].(interface {
+		with(deploy.Resolver) gate.Gate
+	}); ok {
+		return asks.with(r), nil
+	}
+	return k.s.gates[p.Kind], nil
+}
+
 // A judge is a gate that is a function.
 type judge func(context.Context, gate.Candidate) (ship.Verdict, error)
 

@@ -245,15 +245,6 @@ func (k kinds) Tool(ship.Plugin) (migrate.Tool, error) {
 	return sqlfiles.New(sqlfiles.Config{}, plugin.Deps{})
 }
 
-func (k kinds) Gate(p ship.Plugin, r deploy.Resolver) (gate.Gate, error) {
-	if asks, ok := k.s.gates[p.Kind].(interface {
-		with(deploy.Resolver) gate.Gate
-	}); ok {
-		return asks.with(r), nil
-	}
-	return k.s.gates[p.Kind], nil
-}
-
 func (k kinds) Notifier(ship.Plugin, deploy.Resolver) (notify.Notifier, error) {
 	return k.s.channel, nil
 }
