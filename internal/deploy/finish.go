@@ -212,6 +212,8 @@ func (w *work) schema(passed bool) ship.SchemaState {
 		_ = w.evidence(plan.Down, &m) || w.evidence(plan.Contract, &m)
 	}
 	switch {
+	case m.Half != "" && !passed:
+		return ship.SchemaUnknown
 	case len(m.Completed) > 0 && passed:
 		return ship.SchemaChanged
 	case len(m.Completed) > 0:

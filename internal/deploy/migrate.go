@@ -18,6 +18,8 @@ import (
 type migrateEvidence struct {
 	Completed []string `json:"completed"` // applied by this run and still there
 	Reverted  []string `json:"reverted"`  // applied or half applied, and taken back
+	// Half is a migration whose way down failed after some of its statements.
+	Half string `json:"half,omitempty"`
 	// Served is the slot that served before a restore, which may have to stop it.
 	Served ship.Slot `json:"served,omitempty"`
 	// Tries counts how often a migration was begun anew: by the word of a

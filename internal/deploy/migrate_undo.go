@@ -130,8 +130,12 @@ func (m *migration) down(ctx context.Context) error {
 			return ship.Errorf(ship.MigrationFailed, "", "%s has no way down: %s", id, mig.WhyNot)
 		default:
 			if err := m.w.tool.Down(ctx, m.project, mig); err != nil {
+				if now, unread := m.ledger(context.WithoutCancel(ctx), id); unread == nil && now != nil && now.Status != ship.RecordDone && now.Statement < -1 {
+					m.found.Half = id
+				}
 				return fmt.Errorf("take down %s: %w", id, err)
 			}
+			m.found.Half = ""
 		}
 		if err := m.lock.Do(ctx, ship.Work{Atomic: true, Forget: []string{id}}); err != nil {
 			return err

@@ -104,6 +104,9 @@ var cases = map[string]func(*plan.Facts){
 		f.Unsettled = []string{"2_vat"}
 		f.Ledger = []ship.Record{{Migration: "2_vat", Status: ship.RecordStarted, Run: "d-5", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
 	},
+	"half-taken-back": func(f *plan.Facts) {
+		f.Ledger = []ship.Record{{Migration: "1_init", Status: ship.RecordFailed, Statement: -2, Run: "d-5"}}
+	},
 	"edited-after-it-was-applied": func(f *plan.Facts) {
 		f.Listing.Migrations[0].Checksum = "sha256:new"
 		f.Ledger = []ship.Record{{Migration: "1_init", Checksum: "sha256:old", Status: ship.RecordDone, Run: "d-5"}}

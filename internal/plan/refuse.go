@@ -29,6 +29,9 @@ func refusal(f Facts, todo []ship.Migration) *ship.Refusal {
 	if r := halfDone(f); r != nil {
 		return r
 	}
+	if r := halfBack(f); r != nil {
+		return r
+	}
 	if r := edited(f); r != nil {
 		return r
 	}
@@ -65,6 +68,23 @@ func halfDone(f Facts) *ship.Refusal {
 			Kind:   ship.MigrationFailed,
 			Reason: fmt.Sprintf("migration %s was begun by run %s at %s and nobody knows how it ended", r.Migration, r.Run, r.At.UTC().Format("2006-01-02 15:04:05")),
 			Hint:   fmt.Sprintf("look at the database, then: shiplock migrate resolve %s %s --as applied|not-applied", f.Request.Environment.ID.Name, r.Migration),
+		}
+	}
+	return nil
+}
+
+// halfBack finds a migration of the release whose way down was begun and did not
+// come to its end: the database is neither with nor without it.
+func halfBack(f Facts) *ship.Refusal {
+	for _, r := range f.Ledger {
+		has := slices.ContainsFunc(f.Listing.Migrations, func(m ship.Migration) bool { return m.ID == r.Migration })
+		if r.Status == ship.RecordDone || r.Statement >= 0 || !has {
+			continue
+		}
+		return &ship.Refusal{
+			Kind:   ship.MigrationFailed,
+			Reason: fmt.Sprintf("the way down of %s was begun by run %s, and %d of its statements are done: v%d cannot be sure of what it needs", r.Migration, r.Run, -1-r.Statement, f.Request.Release.Number),
+			Hint:   fmt.Sprintf("take away what stopped it, then: shiplock migrate down %s %s", f.Request.Environment.ID.Name, r.Migration),
 		}
 	}
 	return nil

@@ -86,7 +86,7 @@ func (j *job) resume(ctx context.Context, s step, unseen bool) (done bool, err e
 		return false, ship.Errorf(ship.MigrationFailed, "look at the schema and finish the migration by hand",
 			"%s, line %d: nobody saw how %s ended, and it cannot be told from the schema", j.part.path, st.Line, excerpt(st.SQL))
 	case found == present:
-		return unseen, nil
+		return unseen || s.statements[0].head.Verb == "DROP", nil // what is gone need not go again
 	}
 	return found == halfway, nil
 }

@@ -239,6 +239,23 @@ func TestAMigrationWhoseWayDownFailsGoesOnWhereItFailed(t *testing.T) {
 	}
 }
 
+func TestAWayDownGoesOnWhenWhatItDropsIsGone(t *testing.T) {
+	db, tree := migratetest.Postgres(t), fstest.MapFS{}
+	put(tree, "00001_item.sql", concurrent)
+	tool, p := tool(t, sqlfiles.Config{}), migrate.Project{Tree: tree, Session: db}
+	m := list(t, tool, p).Migrations[0]
+	if err := tool.Up(t.Context(), p, m); err != nil {
+		t.Fatal(err)
+	}
+	db.Exec("DROP INDEX item_id")
+	if err := tool.Down(t.Context(), p, m); err == nil {
+		t.Fatal("an index that is not there was dropped")
+	}
+	if err := tool.Down(t.Context(), p, m); err != nil || list(t, tool, p).Migrations[0].Applied || slices.Contains(db.Tables(), "item") {
+		t.Errorf("once more: %v, tables %v", err, db.Tables())
+	}
+}
+
 func TestAnInvalidIndexOfSomebodyElseIsNotTakenForDone(t *testing.T) {
 	db, tree := migratetest.Postgres(t), fstest.MapFS{}
 	db.Exec("CREATE TABLE item (id int)", "INSERT INTO item VALUES (1), (1)")
