@@ -6,6 +6,9 @@ TOOL := go tool -modfile=tools/go.mod
 # Packages are tested side by side; more than one for each core only makes
 # tests with real servers wait for each other.
 PARALLEL ?= 2
+# Within a package more go on at once: those of the program as a whole wait for
+# their processes most of the time.
+WITHIN ?= 4
 TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
@@ -37,7 +40,7 @@ setup: ## install what the tests need, where it is missing
 	@scripts/test-setup
 
 test: setup ## every test, with the race detector
-	go test -race -shuffle=on -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+	go test -race -shuffle=on -p $(PARALLEL) -parallel $(WITHIN) -timeout $(TIMEOUT) ./...
 
 lint: ## golangci-lint and staticcheck; builds them the first time, which takes minutes
 	$(TOOL) golangci-lint run
