@@ -214,14 +214,20 @@ func TestKillWhileARunFails(t *testing.T) {
 		kind ship.Kind
 		step string
 	}{
-		{"gate", func(y *yard) { y.change("shiplock.yaml", "sleep 0.2\"]", "sleep 0.2; exit 3\"]") },
-			(*yard).configure, 5, ship.GateFailed, "gate once"},
-		{"migration", func(y *yard) {
-			y.change("migrations/01002_mark.sql", "INSERT INTO marks", "INSERT INTO nowhere SELECT 1;\nINSERT INTO marks")
+		{
+			"gate", func(y *yard) { y.change("shiplock.yaml", "sleep 0.2\"]", "sleep 0.2; exit 3\"]") },
+			(*yard).configure, 5, ship.GateFailed, "gate once",
 		},
-			func(y *yard) { y.change("migrations/01002_mark.sql", "INSERT INTO nowhere SELECT 1;\n", "") }, 10, ship.MigrationFailed, "migrate"},
-		{"smoke", func(y *yard) { y.change("shiplock.yaml", "smoke: [/products]", "smoke: [/nowhere]") },
-			(*yard).configure, 3, ship.Failed, "smoke"},
+		{
+			"migration", func(y *yard) {
+				y.change("migrations/01002_mark.sql", "INSERT INTO marks", "INSERT INTO nowhere SELECT 1;\nINSERT INTO marks")
+			},
+			func(y *yard) { y.change("migrations/01002_mark.sql", "INSERT INTO nowhere SELECT 1;\n", "") }, 10, ship.MigrationFailed, "migrate",
+		},
+		{
+			"smoke", func(y *yard) { y.change("shiplock.yaml", "smoke: [/products]", "smoke: [/nowhere]") },
+			(*yard).configure, 3, ship.Failed, "smoke",
+		},
 		{"watch", func(y *yard) {
 			y.change("shiplock.yaml", "smoke: [/products]\n", "")
 			y.change("shiplock.yaml", "watch: {for: 700ms, error_rate: 50%", "watch: {for: 20s, error_rate: 5%")

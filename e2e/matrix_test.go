@@ -370,7 +370,8 @@ func (a *attempt) nodeState() (s struct {
 		Grant     json.RawMessage `json:"grant"`
 		ActiveRun string          `json:"active_run"`
 	} `json:"environments"`
-}) {
+},
+) {
 	b, err := os.ReadFile(filepath.Join(a.y.w.data, "node", "state.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &s)

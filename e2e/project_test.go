@@ -156,7 +156,8 @@ type traffic struct {
 func (p *project) traffic(rate float64) *traffic {
 	p.w.t.Helper()
 	l, err := load.New(load.Options{URL: p.url(), Rate: rate, Workers: 200, KeepAlive: true, Timeout: 60 * time.Second, Requests: []load.Request{
-		{Path: "/products/", Weight: 3}, {Path: "/", Weight: 2},
+		{Path: "/products/", Weight: 3},
+		{Path: "/", Weight: 2},
 		{Method: http.MethodPost, Path: "/orders/", Body: `{"key":"$ID","product":1,"quantity":1}`},
 	}})
 	if err != nil {

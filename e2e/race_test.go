@@ -16,9 +16,6 @@ import (
 	"github.com/shiplock/shiplock/internal/ship"
 )
 
-// quickly has no more in a deployment than it needs.
-var quickly = pace{pause: "0.05", watch: "500ms"}
-
 func TestOfTwoDeploymentsAtOnceOneRunsAndTheOtherIsToldWhoDoes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -123,7 +123,6 @@ func (y *ward) serving() string {
 // patients sends a load of /page from so many clients, each of them at its own
 // address when the proxy trusts us to say so.
 type patients struct {
-	cancel     context.CancelFunc
 	wg         sync.WaitGroup
 	sent, lost atomic.Int64
 }

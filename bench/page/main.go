@@ -21,12 +21,16 @@ type section struct{ name, title, text string }
 
 func sections() []section {
 	return []section{
-		{"proxy", "The proxy beside nginx, HAProxy and Caddy",
+		{
+			"proxy", "The proxy beside nginx, HAProxy and Caddy",
 			"All before the same backend (nginx, one worker, an answer of 11 bytes), each with kept-alive connections to it and the headers that an application needs. " +
-				"Everything, `wrk` and the backend included, runs on the same cores. Ratios are formed within a round."},
+				"Everything, `wrk` and the backend included, runs on the same cores. Ratios are formed within a round.",
+		},
 		{"connections", "Memory at many connections", "What the proxy worker holds in memory with so many client connections that are idle, and with so many requests under way."},
-		{"swap", "Swaps under load",
-			"Requests of every kind go on while releases are swapped; the control run starts the same processes and swaps nothing."},
+		{
+			"swap", "Swaps under load",
+			"Requests of every kind go on while releases are swapped; the control run starts the same processes and swaps nothing.",
+		},
 		{"verdict", "How soon a bad release is noticed", "By simulation through the product's own evaluator, beside the rules that other tools use."},
 		{"load", "The load gate beside hey and wrk", "All ask the same server, whose answers take 5 ms and beyond that a time of an exponential spread around 15 ms. What is shown are ratios of what they measured in one round."},
 		{"deploy", "What a deployment costs", "Beside `zip`, `unzip` and `sha256sum` of the same tree in the same round."},

@@ -105,7 +105,7 @@ func (l *load) request(n int) (req *http.Request, want, order string, own time.D
 		case n%5 == 0:
 			pieces = "&pieces=1"
 		}
-		req, _ = http.NewRequest(http.MethodGet, fmt.Sprintf("%s/page?ms=%d%s", l.url, ms, pieces), nil) // the URL is our own
+		req, _ = http.NewRequest(http.MethodGet, fmt.Sprintf("%s/page?ms=%d%s", l.url, ms, pieces), nil) //nolint:noctx // it gets the load's
 		return req, l.pad, "", time.Duration(ms) * time.Millisecond
 	}
 	order = fmt.Sprintf("%s-%09d", l.prefix, n)
@@ -116,7 +116,7 @@ func (l *load) request(n int) (req *http.Request, want, order string, own time.D
 	body := append([]byte(order), bytes.Repeat([]byte{'x'}, size-len(order))...)
 	// A reader of unknown type cannot be read again: this client never sends
 	// an order twice.
-	req, _ = http.NewRequest(http.MethodPost, l.url+"/order", struct{ io.Reader }{bytes.NewReader(body)})
+	req, _ = http.NewRequest(http.MethodPost, l.url+"/order", struct{ io.Reader }{bytes.NewReader(body)}) //nolint:noctx // it gets the load's
 	if n%2 == 0 {
 		req.ContentLength = int64(size)
 	}

@@ -153,7 +153,11 @@ func (m *machine) healthy(ctx context.Context, slot ship.Slot) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	for _, i := range obs.Slots[slot].Instances {
 		err := until(ctx, i.ID+" is healthy", func() (bool, error) {
-			res, err := client.Get("http://" + i.Address + "/healthz")
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.Address+"/healthz", nil)
+			if err != nil {
+				return false, err
+			}
+			res, err := client.Do(req)
 			if err != nil {
 				return false, nil
 			}

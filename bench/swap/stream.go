@@ -79,12 +79,13 @@ func (c *crowd) dial(ctx context.Context, head string) (net.Conn, *bufio.Reader,
 // events listens to an event stream. It returns nil when the answer ended as
 // a whole one, after a whole event.
 func (c *crowd) events(ctx context.Context) (heard int, err error) {
-	conn, _, res, err := c.dial(ctx, "/events HTTP/1.1")
+	conn, _, res, err := c.dial(ctx, "/events HTTP/1.1") //nolint:bodyclose // it ends with the connection
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	if res.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("event stream: %s", res.Status)
 	}
@@ -112,12 +113,13 @@ func (c *crowd) events(ctx context.Context) (heard int, err error) {
 // socket listens to a WebSocket. It returns nil when it was ended with a Close
 // frame that says that the server goes away.
 func (c *crowd) socket(ctx context.Context) (heard int, err error) {
-	conn, r, res, err := c.dial(ctx, "/ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+	conn, r, res, err := c.dial(ctx, "/ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==") //nolint:bodyclose // it ends with the connection
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		return 0, fmt.Errorf("WebSocket: %s", res.Status)
 	}

@@ -32,10 +32,10 @@ type end struct {
 func methods() []method {
 	return []method{
 		{"shiplock", ours},
-		{"Argo Rollouts, every 60s, failureLimit 3", interval(time.Minute, time.Minute, 4)},
-		{"Argo Rollouts, every 60s, failureLimit 0 (default)", interval(time.Minute, time.Minute, 1)},
-		{"Flagger, every 1m, threshold 5", interval(time.Minute, time.Minute, 5)},
-		{"Flagger, every 30s, threshold 5", interval(30*time.Second, time.Minute, 5)},
+		{"Argo Rollouts, every 60s, failureLimit 3", interval(time.Minute, 4)},
+		{"Argo Rollouts, every 60s, failureLimit 0 (default)", interval(time.Minute, 1)},
+		{"Flagger, every 1m, threshold 5", interval(time.Minute, 5)},
+		{"Flagger, every 30s, threshold 5", interval(30*time.Second, 5)},
 		{"rate over the limit after 100 requests", naive(100)},
 	}
 }
@@ -47,10 +47,10 @@ func ours(seed uint64, rate, fails float64) end {
 	return end{r.Back(), r.Took, r.Failed}
 }
 
-// interval looks every so often at the error rate of the last window, and goes
+// interval looks every so often at the error rate of the last minute, and goes
 // back when it was over the limit so many times in all. A window without a
 // request is no failure.
-func interval(every, window time.Duration, times int) func(uint64, float64, float64) end {
+func interval(every time.Duration, times int) func(uint64, float64, float64) end {
 	return func(seed uint64, rate, fails float64) end {
 		r := rand.New(rand.NewPCG(seed, 0x1e57))
 		var requests, errors []int64 // by check
@@ -60,7 +60,7 @@ func interval(every, window time.Duration, times int) func(uint64, float64, floa
 			n := poisson(r, rate*every.Seconds())
 			s := binomial(r, n, fails)
 			requests, errors, all = append(requests, n), append(errors, s), all+s
-			first := max(0, len(requests)-int(window/every))
+			first := max(0, len(requests)-int(time.Minute/every))
 			if n, s := sum(requests[first:]), sum(errors[first:]); n > 0 && float64(s) > limit*float64(n) {
 				over++
 			}

@@ -13,9 +13,9 @@ func TestIntervalRulesActAtTheirChecks(t *testing.T) {
 		rule func(uint64, float64, float64) end
 		want time.Duration
 	}{
-		{interval(time.Minute, time.Minute, 4), 4 * time.Minute},
-		{interval(time.Minute, time.Minute, 1), time.Minute},
-		{interval(30*time.Second, time.Minute, 5), 150 * time.Second},
+		{interval(time.Minute, 4), 4 * time.Minute},
+		{interval(time.Minute, 1), time.Minute},
+		{interval(30*time.Second, 5), 150 * time.Second},
 	}
 	for _, tt := range tests {
 		if e := tt.rule(1, 10, 1); !e.back || e.took != tt.want || math.Abs(float64(e.failed)-10*tt.want.Seconds()) > 250 {

@@ -24,7 +24,7 @@ type asking struct {
 func (e *Evaluator) crossedAt(j Judgement, s Sample, k kind) Judgement {
 	why := strings.TrimSuffix(e.sentence(k, s), ".")
 	if !e.cfg.Asks || e.cfg.NoWayBack != "" || s.split() {
-		return e.against(j, s, k.String(), why)
+		return e.against(j, k.String(), why)
 	}
 	j.Until, j.Reason = e.until(), why
 	if s.At.Before(e.st.NextAsk) {
@@ -41,7 +41,7 @@ func (e *Evaluator) crossedAt(j Judgement, s Sample, k kind) Judgement {
 		j.Ask = true
 		return j
 	case asked < askFor || 2*good >= asked:
-		return e.against(j, s, k.String(), why)
+		return e.against(j, k.String(), why)
 	}
 	e.shared(s, fmt.Sprintf("%s; %s fails as well (%d of %d health checks, the last one: %s), so that going back would not help: the cause is probably shared",
 		why, e.oldName(), asked-good, asked, s.Back.Last))

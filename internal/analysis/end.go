@@ -118,7 +118,7 @@ func (e *Evaluator) inconclusive(j Judgement, s Sample) Judgement {
 	}
 	switch policy {
 	case ship.RollBackAnyway:
-		return e.against(j, s, "", why)
+		return e.against(j, "", why)
 	case ship.HoldForAPerson:
 		j.Outcome, j.Action, j.Alert = ship.NoConclusion, Hold, why
 	default:

@@ -184,7 +184,7 @@ func (e *Evaluator) runs(k kind) bool {
 func (e *Evaluator) judge(s Sample) Judgement {
 	j := Judgement{Outcome: ship.Wait, At: s.At, Alert: e.st.Alert}
 	if why := hard(s.Hard); why != "" {
-		return e.against(j, s, "", why)
+		return e.against(j, "", why)
 	}
 	k, certainty := e.crossed(s)
 	j.Certainty = certainty
@@ -258,7 +258,7 @@ func decided(j Judgement) string {
 }
 
 // against is a judgement against the release.
-func (e *Evaluator) against(j Judgement, s Sample, test, why string) Judgement {
+func (e *Evaluator) against(j Judgement, test, why string) Judgement {
 	j.Test, j.Until = test, e.until()
 	why = strings.TrimSuffix(why, ".") // others go on with it
 	if e.cfg.NoWayBack != "" {

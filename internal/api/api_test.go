@@ -91,8 +91,11 @@ func (n none) Platform(ship.Plugin) (platform.Platform, error) { return idle{d: 
 func (none) Database(string, database.Config) (database.Database, error) {
 	return nil, errors.New("no database")
 }
-func (none) Tool(ship.Plugin) (migrate.Tool, error)               { return nil, errors.New("no tool") }
+
+func (none) Tool(ship.Plugin) (migrate.Tool, error) { return nil, errors.New("no tool") }
+
 func (none) Gate(ship.Plugin, deploy.Resolver) (gate.Gate, error) { return nil, errors.New("no gate") }
+
 func (none) Notifier(ship.Plugin, deploy.Resolver) (notify.Notifier, error) {
 	return nil, errors.New("no notifier")
 }
@@ -180,8 +183,10 @@ func TestAnIDIsNeverAPath(t *testing.T) {
 	d := newDesk(t)
 	for _, id := range []string{"..%2f..%2fshiplock.db", "%2e%2e%2fshiplock.db", "sha256:..%2f..%2f" + strings.Repeat("a", 60), "sha256:" + strings.Repeat("A", 64), "%00", strings.Repeat("a", 5000)} {
 		for _, c := range []struct{ method, path string }{
-			{http.MethodHead, "/v1/artifacts/" + id}, {http.MethodPut, "/v1/artifacts/" + id},
-			{http.MethodGet, "/v1/runs/" + id}, {http.MethodGet, "/v1/runs/" + id + "/events"},
+			{http.MethodHead, "/v1/artifacts/" + id},
+			{http.MethodPut, "/v1/artifacts/" + id},
+			{http.MethodGet, "/v1/runs/" + id},
+			{http.MethodGet, "/v1/runs/" + id + "/events"},
 		} {
 			status, text, _ := d.ask(c.method, c.path, "PK")
 			if status != http.StatusUnprocessableEntity && status != http.StatusNotFound {

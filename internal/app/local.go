@@ -27,8 +27,10 @@ func Local(ctx context.Context, o Options, f func(ctx context.Context, dial func
 	}
 	pipe := newPipe()
 	srv := &http.Server{ //nolint:gosec // only we can connect
-		Handler:     a.handler,
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return api.WithCred(ctx, peer.Cred{UID: os.Getuid(), PID: os.Getpid()}) },
+		Handler: a.handler,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return api.WithCred(ctx, peer.Cred{UID: os.Getuid(), PID: os.Getpid()})
+		},
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)

@@ -199,14 +199,22 @@ func TestABackfillGoesOnFromItsCursorUnderAnotherEpoch(t *testing.T) {
 
 func TestKeysOfEveryKind(t *testing.T) {
 	for name, c := range map[string]struct{ table, rows, key string }{
-		"composite": {"CREATE TABLE orders (tenant text, id integer, n integer NOT NULL DEFAULT 0, PRIMARY KEY (tenant, id))",
-			"INSERT INTO orders (tenant, id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT 'tenant ' || (i % 3), i / 3 FROM x", "tenant,id"},
-		"text": {"CREATE TABLE orders (id text PRIMARY KEY, n integer NOT NULL DEFAULT 0)",
-			"INSERT INTO orders (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT CASE WHEN i % 5 = 0 THEN 'O''Neil \\ ' ELSE 'ö\"' END || i FROM x", "id"},
-		"not unique": {"CREATE TABLE orders (id integer NOT NULL, n integer NOT NULL DEFAULT 0)",
-			"INSERT INTO orders (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT i / 20 FROM x", "id"},
-		"numeric": {"CREATE TABLE orders (id numeric(20,3) PRIMARY KEY, n integer NOT NULL DEFAULT 0)",
-			"INSERT INTO orders (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT (i - 100) * 1.125 FROM x", "id"},
+		"composite": {
+			"CREATE TABLE orders (tenant text, id integer, n integer NOT NULL DEFAULT 0, PRIMARY KEY (tenant, id))",
+			"INSERT INTO orders (tenant, id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT 'tenant ' || (i % 3), i / 3 FROM x", "tenant,id",
+		},
+		"text": {
+			"CREATE TABLE orders (id text PRIMARY KEY, n integer NOT NULL DEFAULT 0)",
+			"INSERT INTO orders (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT CASE WHEN i % 5 = 0 THEN 'O''Neil \\ ' ELSE 'ö\"' END || i FROM x", "id",
+		},
+		"not unique": {
+			"CREATE TABLE orders (id integer NOT NULL, n integer NOT NULL DEFAULT 0)",
+			"INSERT INTO orders (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT i / 20 FROM x", "id",
+		},
+		"numeric": {
+			"CREATE TABLE orders (id numeric(20,3) PRIMARY KEY, n integer NOT NULL DEFAULT 0)",
+			"INSERT INTO orders (id) WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 211) SELECT (i - 100) * 1.125 FROM x", "id",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(p place) {

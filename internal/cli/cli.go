@@ -22,7 +22,7 @@ import (
 // Run carries out a command line and returns the exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	s := &session{in: in, out: out, err: errOut, env: config.ProcessEnv(nil)}
-	root := s.root() //nolint:contextcheck // the commands get it from ExecuteContext
+	root := s.root()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -97,7 +97,7 @@ var codes = map[ship.Kind]int{
 
 // linked is the version that the linker was told, for builds that are not of a
 // module or a working tree: -ldflags "-X …/internal/cli.linked=v1.2.3".
-var linked string
+var linked string //nolint:gochecknoglobals // the linker writes it
 
 // version is what the linker was told, else that of the module or of the
 // working tree.

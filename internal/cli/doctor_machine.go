@@ -109,8 +109,8 @@ func (d *doctor) node(ctx context.Context) {
 	if d.nodePID = info.PID; err != nil {
 		return
 	}
-	switch {
-	case info.Worker == 0:
+	switch info.Worker {
+	case 0:
 		d.all.add("node", fine, "", "pid %d, up for %s, nothing to serve yet", info.PID, ago(info.Started))
 	default:
 		d.all.add("node", fine, "", "pid %d, up for %s, proxy worker pid %d", info.PID, ago(info.Started), info.Worker)

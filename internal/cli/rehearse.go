@@ -79,8 +79,9 @@ func (s *session) rehearse(ctx context.Context, args []string, f rehearsalFlags)
 			return nil
 		case ship.Fail:
 			return ship.Errorf(ship.GateFailed, "", "%s", v.Reason)
+		default:
+			return ship.Errorf(ship.Inconclusive, "", "%s", v.Reason)
 		}
-		return ship.Errorf(ship.Inconclusive, "", "%s", v.Reason)
 	})
 }
 

@@ -148,8 +148,8 @@ func (w *work) fillDeps(db database.Backfiller, lock database.Filler, cancelled 
 	return backfill.Deps{
 		DB: db, Lock: lock, Fence: w.fence,
 		Stop: func(ctx context.Context) (status, why string, err error) {
-			status, why, *cancelled, err = w.fillStop(ctx)
-			return status, why, err
+			status, why, *cancelled = w.fillStop(ctx)
+			return status, why, nil
 		},
 		Tell: func(text string, p database.Progress) {
 			w.event(context.Background(), ship.EventProgress, text, p)
@@ -185,20 +185,20 @@ func (w *work) letLeave(ctx context.Context) {
 // fillStop tells whether a person wants the backfill to pause, or the run to
 // end. What is said while a run is at its backfill is about the backfill: the
 // release that serves stays.
-func (w *work) fillStop(ctx context.Context) (status, why string, cancelled bool, err error) {
+func (w *work) fillStop(ctx context.Context) (status, why string, cancelled bool) {
 	for _, name := range []string{PauseBackfill, "cancel"} {
 		sig, err := w.e.Journal.TakeSignal(ctx, w.run.ID, name)
 		switch {
 		case err != nil:
-			return "", "", false, nil //nolint:nilerr // a signal that cannot be read now is read at the next look
+			return "", "", false // it is read at the next look
 		case sig == nil:
 		case name == PauseBackfill && sig.Data == "":
-			return database.FillPaused, "paused by " + sig.By, false, nil
+			return database.FillPaused, "paused by " + sig.By, false
 		default:
-			return database.FillStopped, "stopped by " + sig.By, true, nil
+			return database.FillStopped, "stopped by " + sig.By, true
 		}
 	}
-	return "", "", false, nil
+	return "", "", false
 }
 
 func (w *work) fillRecord(f backfill.File) ship.Record {

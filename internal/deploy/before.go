@@ -178,7 +178,7 @@ func (w *work) unsettled(ctx context.Context, ledger []ship.Record, known []ship
 			ids = append(ids, r.Migration)
 			continue
 		}
-		p, closeProject, err := w.project(ctx, nil)
+		p, closeProject, err := w.project(nil)
 		if err != nil {
 			return nil, err
 		}

@@ -276,7 +276,8 @@ func (w *work) step(ctx context.Context, seq int, before *ship.Entry) error {
 func (w *work) observed(ctx context.Context, s ship.Step, impl stepKind) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	defer w.patiently()()
+	done := w.patiently()
+	defer done()
 	return impl.observe(ctx, w)
 }
 

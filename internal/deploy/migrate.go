@@ -54,7 +54,7 @@ func (w *work) beginMigration(ctx context.Context) (*migration, func(), error) {
 			w.e.Log.Warn("release migration lock", "run", w.run.ID, "error", w.mask.String(err.Error()))
 		}
 	}
-	project, closeProject, err := w.project(ctx, lock)
+	project, closeProject, err := w.project(lock)
 	if err != nil {
 		release()
 		return nil, nil, err

@@ -71,7 +71,7 @@ func (r runner) Run(ctx context.Context, c migrate.Command) (migrate.Result, err
 }
 
 // project is what the tool is handed. The returned function closes it.
-func (w *work) project(ctx context.Context, lock database.Lock) (migrate.Project, func(), error) {
+func (w *work) project(lock database.Lock) (migrate.Project, func(), error) {
 	env := w.run.Request.Environment
 	tree, closeTree, err := w.tree()
 	if err != nil {
@@ -117,7 +117,7 @@ func (w *work) tree() (fs.FS, func() error, error) {
 
 // list asks the tool and classifies what is pending.
 func (w *work) list(ctx context.Context, lock database.Lock) (*migrate.Listing, error) {
-	p, closeProject, err := w.project(ctx, lock)
+	p, closeProject, err := w.project(lock)
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,11 @@ func (r Rule) Page(bad, good string) string {
 	fmt.Fprintf(&b, "# %s: %s\n\n%s\n", r.ID, r.Facts.Operation, "Class "+string(r.Class)+", "+ClassText(r.Class)+".")
 	b.WriteString("\n| | measured |\n| --- | --- |\n")
 	for _, row := range [][2]string{
-		{"locks and work", r.Facts.Locks}, {"server versions", r.Facts.Versions}, {"what of the running release it breaks", r.Facts.Breaks},
-		{"the way down", r.Facts.Rollback}, {"safe way", r.Facts.Safe},
+		{"locks and work", r.Facts.Locks},
+		{"server versions", r.Facts.Versions},
+		{"what of the running release it breaks", r.Facts.Breaks},
+		{"the way down", r.Facts.Rollback},
+		{"safe way", r.Facts.Safe},
 	} {
 		if row[1] != "" {
 			fmt.Fprintf(&b, "| %s | %s |\n", row[0], strings.ReplaceAll(row[1], "|", `\|`))

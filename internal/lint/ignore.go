@@ -36,8 +36,10 @@ type ignores struct {
 	tell   func(f Finding, reason string) // of what is left out; nil is nobody
 }
 
-var ignoreComment = regexp.MustCompile(`(?i)^--\s*shiplock:(ignore-file|ignore)\b:?\s*(.*)$`)
-var ruleName = regexp.MustCompile(`^[A-Z]{2}[0-9]{3}$`)
+var (
+	ignoreComment = regexp.MustCompile(`(?i)^--\s*shiplock:(ignore-file|ignore)\b:?\s*(.*)$`)
+	ruleName      = regexp.MustCompile(`^[A-Z]{2}[0-9]{3}$`)
+)
 
 // readIgnores finds the comments. One on a line of its own is for the next
 // statement; one at the end of a statement's line for that; one that begins
@@ -125,7 +127,7 @@ func matches(pattern, name string) bool {
 func (g ignores) complaints(f File) []Finding {
 	var all []Finding
 	for _, ig := range g.list {
-		text := ""
+		var text string
 		class := Block
 		switch {
 		case len(ig.rules) == 0:

@@ -140,9 +140,7 @@ func run(ctx context.Context, o Options, h *handover) (next *handover, program s
 	}
 	leave()
 	if handing {
-		if next, err = n.handOver(); err == nil {
-			return next, n.successor, nil
-		}
+		return n.handOver(), n.successor, nil
 	}
 	return nil, "", errors.Join(err, n.api.Close(), n.lock.Close()) // the API's first: who is waiting there is told
 }
@@ -158,15 +156,15 @@ func comeBack(ctx context.Context, h *handover, o Options, why error) error {
 }
 
 // handOver gathers what the successor gets. Nothing of it is used any more.
-func (n *node) handOver() (*handover, error) {
+func (n *node) handOver() *handover {
 	h := &handover{lock: n.lock, api: n.api, listeners: n.proxies.surrender(), argv: n.Command}
 	self, err := ours()
 	if err != nil {
 		n.Log.Warn("there will be no way back to this program", "error", err)
-		return h, nil
+		return h
 	}
 	h.self = self
-	return h, nil
+	return h
 }
 
 // open locks the folder, unless it is ours already, and reads what is in it.

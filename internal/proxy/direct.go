@@ -126,7 +126,7 @@ func (ex *exchange) answer(l *link, out *http.Request, until time.Time, interim 
 		}
 		res, err := http.ReadResponse(l.reader, out)
 		switch {
-		case err == io.ErrUnexpectedEOF && l.room <= 0:
+		case errors.Is(err, io.ErrUnexpectedEOF) && l.room <= 0:
 			return nil, errLongHeader
 		case err != nil:
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,7 +72,7 @@ func TestPlainHTTPToATLSListenerIsTold(t *testing.T) {
 func TestA5AHandshakeThatDoesNotComeIsCut(t *testing.T) {
 	f, _ := recorded(t, proxy.Impatient)
 	f.secure(t)
-	if _, err := f.dial().Read(make([]byte, 1)); err != io.EOF {
+	if _, err := f.dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection ended with %v", err)
 	}
 }

@@ -155,7 +155,7 @@ func (b *pacedBody) ended(n int, err error) (int, error) {
 	if b.got += int64(n); b.got > b.limit {
 		n, err = 0, errTooLarge
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
 	}
 	return n, err

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -58,7 +59,7 @@ func (f *fixture) raw(text string) (statuses []int, closed bool) {
 	for {
 		res, err := http.ReadResponse(r, nil)
 		if err != nil {
-			ne, ok := err.(net.Error)
+			ne, ok := errors.AsType[net.Error](err)
 			return statuses, !ok || !ne.Timeout()
 		}
 		_, _ = io.Copy(io.Discard, res.Body)

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,7 +39,7 @@ func TestA5SlowClientsAreCut(t *testing.T) {
 			}
 		}()
 		got, err := io.ReadAll(c)
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 			t.Errorf("%s: the connection was left open", name)
 		}
 		if len(got) > 0 && !strings.HasPrefix(string(got), "HTTP/1.1 40") { // 408 or 400

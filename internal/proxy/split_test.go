@@ -106,7 +106,10 @@ func TestAStickyClientStaysWithItsReleaseWhileThePercentageGrows(t *testing.T) {
 func TestASplitThatCannotBeRoutedIsRefused(t *testing.T) {
 	f := splitShop(t)
 	for _, s := range []proxy.Split{
-		{To: ship.Blue, Percent: 5}, {To: "", Percent: 5}, {To: ship.Green, Percent: 101}, {To: ship.Green, Percent: -1},
+		{To: ship.Blue, Percent: 5},
+		{To: "", Percent: 5},
+		{To: ship.Green, Percent: 101},
+		{To: ship.Green, Percent: -1},
 		{To: ship.Green, Percent: 5, Cookie: "a;b"},
 	} {
 		if err := f.try(func(e *proxy.Environment) { e.Split = &s }); ship.KindOf(err) != ship.Invalid {

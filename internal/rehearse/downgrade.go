@@ -138,7 +138,7 @@ func (s state) compare(now state, own []string) ship.Downgrade {
 		case d.After == "":
 			worse(ship.DowngradeLossy, "%s %s is lost", d.Kind, d.Name)
 		default:
-			worse(ship.DowngradeLossy, "%s %s is %s, and was %s", d.Kind, d.Name, shorten(d.After, mostStatement), shorten(d.Before, mostStatement))
+			worse(ship.DowngradeLossy, "%s %s is %s, and was %s", d.Kind, d.Name, shorten(d.After), shorten(d.Before))
 		}
 	}
 	for _, t := range s.tables {
@@ -235,7 +235,7 @@ func commit(ctx context.Context, s database.Shadow, writes [][]string) (made []s
 				return nil, err
 			}
 			if done {
-				made = append(made, shorten(attempt[len(attempt)-1], mostStatement))
+				made = append(made, shorten(attempt[len(attempt)-1]))
 				break
 			}
 		}
@@ -278,7 +278,7 @@ func candidates(before, after []database.Table) [][]string {
 
 func (g generator) relaxed(old, now *database.Table) [][]string {
 	var all [][]string
-	base, setup := g.base(now, 0), g.parents(now, 0)
+	base, setup := g.base(now), g.parents(now, 0)
 	add := func(statements ...string) { all = append(all, append(slices.Clone(setup), statements...)) }
 	for _, c := range now.Columns {
 		for _, v := range variants(c) {

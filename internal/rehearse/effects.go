@@ -26,7 +26,7 @@ func (r *rehearsal) finish(m ship.Migration, effects []ship.Effect) []ship.Effec
 		if exact && e.Statement != whole && !strings.Contains(m.SQL, strings.TrimSpace(e.Statement)) {
 			continue
 		}
-		e.Statement = shorten(e.Statement, mostStatement)
+		e.Statement = shorten(e.Statement)
 		out = append(out, e)
 	}
 	hold(out, m.Atomic)

@@ -32,7 +32,7 @@ type row map[string]string
 
 func (g generator) table(t *database.Table) []*probe {
 	all := g.reading(t)
-	base := g.base(t, 0)
+	base := g.base(t)
 	setup := g.parents(t, 0)
 	add := func(kind string, statements ...string) {
 		all = append(all, &probe{kind: kind, table: t.Name, statements: append(slices.Clone(setup), statements...)})
@@ -118,13 +118,13 @@ func variants(c database.Column) []variant {
 
 // base is a row that ought to be accepted: its references exist, what must be
 // unique is unlikely to be there, and the rest is what another row has.
-func (g generator) base(t *database.Table, nth int) row {
+func (g generator) base(t *database.Table) row {
 	r := row{}
 	for _, c := range t.Columns {
 		if c.Generated || c.Default && inKey(t, c.Name, true) {
 			continue
 		}
-		if v := g.value(t, c, nth); v != "" {
+		if v := g.value(t, c, 0); v != "" {
 			r[c.Name] = v
 		}
 	}
@@ -154,7 +154,7 @@ func (g generator) value(t *database.Table, c database.Column, nth int) string {
 
 // minimal is what must be given.
 func (g generator) minimal(t *database.Table) row {
-	r := g.base(t, 0)
+	r := g.base(t)
 	for _, c := range t.Columns {
 		if !c.NotNull || c.Default {
 			delete(r, c.Name)
@@ -190,7 +190,7 @@ func (g generator) parents(t *database.Table, level int) []string {
 		if k.To == "" || parent == nil || parent == t || parent.Rows > 0 || level == depth {
 			continue
 		}
-		s := insert(parent, g.base(parent, 0))
+		s := insert(parent, g.base(parent))
 		if !slices.Contains(all, s) {
 			all = append(append(all, g.parents(parent, level+1)...), s)
 		}

@@ -181,7 +181,7 @@ func (r *rehearsal) broken(ctx context.Context, session database.Session) ([]shi
 			left = append(left, p)
 			continue
 		}
-		out = append(out, ship.Breakage{Probe: p.kind, Table: p.table, Statement: shorten(p.shown(), mostStatement), Code: refusal.Code, Message: refusal.Message})
+		out = append(out, ship.Breakage{Probe: p.kind, Table: p.table, Statement: shorten(p.shown()), Code: refusal.Code, Message: refusal.Message})
 	}
 	r.probes = left
 	return out, nil
@@ -208,10 +208,10 @@ func (r *rehearsal) locked(ctx context.Context, s database.Shadow, do func(migra
 // How much of a statement is told.
 const mostStatement = 240
 
-func shorten(text string, most int) string {
+func shorten(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most-1]) + "…"
+	if runes := []rune(text); len(runes) > mostStatement {
+		return string(runes[:mostStatement-1]) + "…"
 	}
 	return text
 }

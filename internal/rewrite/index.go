@@ -26,16 +26,15 @@ func (c Context) Index(t *sqltext.Tree, isNew bool) (Plan, *Refusal) {
 			ByHand: "CREATE INDEX … ON ONLY the table, CREATE INDEX CONCURRENTLY on each partition, ALTER INDEX … ATTACH PARTITION each",
 		}
 	}
-	own, phase, reason := "", ship.Expand, "the index is built while reads and writes go on"
+	phase, reason := ship.Expand, "the index is built while reads and writes go on"
 	m := createIndex.FindStringSubmatch(t.SQL)
 	if m == nil {
 		return p, &Refusal{Reason: "its form is not known", ByHand: "write it with CONCURRENTLY, in a file that runs outside of a transaction"}
 	}
-	rest := m[2]
+	own, rest := lint.IndexName(t), m[2]
 	if len(t.Names) > 0 {
 		own = last(t.Names[0])
 	} else {
-		own = lint.IndexName(t)
 		rest = lint.Quote(own) + " " + rest
 	}
 	if t.Unique && !isNew {

@@ -25,8 +25,10 @@ func (r *reader) columnDef() ColumnDef {
 
 // laterWords may follow the first word of a type's name.
 func laterWords() []string {
-	return []string{"PRECISION", "VARYING", "WITH", "WITHOUT", "LOCAL", "TIME", "ZONE", "YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND",
-		"TO", "CHARACTER", "CHAR", "ARRAY", "LARGE", "OBJECT"}
+	return []string{
+		"PRECISION", "VARYING", "WITH", "WITHOUT", "LOCAL", "TIME", "ZONE", "YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND",
+		"TO", "CHARACTER", "CHAR", "ARRAY", "LARGE", "OBJECT",
+	}
 }
 
 // typeName reads the name of a type, normalised. SQLite takes any words, and

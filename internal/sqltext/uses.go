@@ -41,8 +41,10 @@ type usage struct {
 }
 
 func clauses() []string {
-	return []string{"SELECT", "FROM", "JOIN", "ON", "WHERE", "GROUP", "ORDER", "HAVING", "WINDOW", "LIMIT", "OFFSET", "FETCH", "SET", "VALUES", "RETURNING",
-		"INTO", "UPDATE", "USING", "UNION", "INTERSECT", "EXCEPT", "ONLY", "COPY", "WITH", "TRUNCATE", "TABLE", "WHEN", "DO", "FOR"}
+	return []string{
+		"SELECT", "FROM", "JOIN", "ON", "WHERE", "GROUP", "ORDER", "HAVING", "WINDOW", "LIMIT", "OFFSET", "FETCH", "SET", "VALUES", "RETURNING",
+		"INTO", "UPDATE", "USING", "UNION", "INTERSECT", "EXCEPT", "ONLY", "COPY", "WITH", "TRUNCATE", "TABLE", "WHEN", "DO", "FOR",
+	}
 }
 
 // noAlias are words that may follow a table and are not another name of it.

@@ -34,7 +34,8 @@ func judged(t *testing.T) analysis.Evidence {
 			c.Errors, c.Counted, c.Slow = c.Errors+1, c.Counted+1, c.Slow+1
 		}
 		c.Latency = []analysis.Bucket{
-			{Upper: 10 * time.Millisecond, N: int64(i) / 2}, {Upper: 80 * time.Millisecond, N: int64(i) / 3},
+			{Upper: 10 * time.Millisecond, N: int64(i) / 2},
+			{Upper: 80 * time.Millisecond, N: int64(i) / 3},
 			{Upper: 300 * time.Millisecond, N: int64(i) - int64(i)/2 - int64(i)/3},
 		}
 		j = e.Observe(analysis.Sample{At: noon.Add(time.Duration(i) * 50 * time.Millisecond), New: c, Crowd: analysis.Crowd{Clients: 3, Top: 0.5}})

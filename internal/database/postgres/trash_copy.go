@@ -97,7 +97,7 @@ func (l *lock) beginCopy(ctx context.Context, conn *pgx.Conn, r target, d ship.D
 	if err := createTrash(ctx, conn); err != nil {
 		return t, err
 	}
-	if t.Parts, err = r.define(ctx, conn, t.Column); err != nil {
+	if t.Parts, err = r.define(ctx, conn); err != nil {
 		return t, fmt.Errorf("read the definition of %s: %w", t.Name(), err)
 	}
 	if left.ID != 0 {

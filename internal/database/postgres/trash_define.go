@@ -107,7 +107,7 @@ func definitions() []string {
 
 // define reads how a table or a column is made, within a transaction whose
 // search path is empty, so that every name is qualified.
-func (r target) define(ctx context.Context, conn *pgx.Conn, column string) ([]database.Part, error) {
+func (r target) define(ctx context.Context, conn *pgx.Conn) ([]database.Part, error) {
 	var all []database.Part
 	for _, d := range definitions() {
 		rows, err := conn.Query(ctx, d, r.oid, r.attribute)

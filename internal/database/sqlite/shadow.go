@@ -187,7 +187,7 @@ func (a *app) exec(ctx context.Context, statement string) (n int64, err error) {
 	for rows.Next() {
 		n++
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // what follows needs the connection
 		return 0, refused(ctx, err)
 	}
 	if n == 0 {

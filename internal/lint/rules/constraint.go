@@ -47,8 +47,18 @@ func dropped(o *lint.Op) gone {
 	}
 	name := strings.ToLower(o.Part.Name)
 	for _, end := range []struct{ suffix, kind string }{
-		{"_pkey", "PRIMARY KEY"}, {"_pk", "PRIMARY KEY"}, {"_key", "UNIQUE"}, {"_uniq", "UNIQUE"}, {"_unique", "UNIQUE"}, {"_uq", "UNIQUE"},
-		{"_fkey", "FOREIGN KEY"}, {"_fk", "FOREIGN KEY"}, {"_foreign", "FOREIGN KEY"}, {"_check", "CHECK"}, {"_chk", "CHECK"}, {"_excl", "EXCLUDE"},
+		{"_pkey", "PRIMARY KEY"},
+		{"_pk", "PRIMARY KEY"},
+		{"_key", "UNIQUE"},
+		{"_uniq", "UNIQUE"},
+		{"_unique", "UNIQUE"},
+		{"_uq", "UNIQUE"},
+		{"_fkey", "FOREIGN KEY"},
+		{"_fk", "FOREIGN KEY"},
+		{"_foreign", "FOREIGN KEY"},
+		{"_check", "CHECK"},
+		{"_chk", "CHECK"},
+		{"_excl", "EXCLUDE"},
 		{"_not_null", "NOT NULL"},
 	} {
 		if strings.HasSuffix(name, end.suffix) {

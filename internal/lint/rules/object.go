@@ -72,7 +72,7 @@ func lostObject(o *lint.Op) string {
 }
 
 func droppedObject(o *lint.Op) string {
-	why := ""
+	var why string
 	switch o.Object {
 	case "VIEW", "MATERIALIZED VIEW":
 		why = "makes every query of the running release that names it fail, and its grants are lost; make the new view under another name, and drop this one in a later release"

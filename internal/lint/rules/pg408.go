@@ -24,7 +24,7 @@ func checkPG408(o *lint.Op) []lint.Hit {
 	if !o.Creates("INDEX") || !o.Concurrently || !o.Known(o.Table) || o.Tx.In {
 		return nil
 	}
-	what := ""
+	var what string
 	switch {
 	case o.Expressions:
 		what = "an index on an expression"

@@ -24,7 +24,7 @@ func pg508() lint.Rule {
 }
 
 func checkPG508(o *lint.Op) []lint.Hit {
-	to := ""
+	var to string
 	switch {
 	case o.Is("RENAME TO"):
 		to = lint.Plain(o.Part.To)

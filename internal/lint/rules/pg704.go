@@ -27,7 +27,7 @@ func checkPG704(o *lint.Op) []lint.Hit {
 	if object != "TRIGGER" && object != "RULE" && object != "POLICY" || o.On == "" || !o.Known(o.On) {
 		return nil
 	}
-	text := ""
+	var text string
 	switch {
 	case o.Verb == "DROP" && object == "TRIGGER", o.Verb == "DROP" && object == "RULE":
 		text = fmt.Sprintf("DROP %s %s leaves out what the running release relies on its writes to %s to do.", object, o.Name(), lint.Plain(o.On))

@@ -21,7 +21,7 @@ func pg709() lint.Rule {
 }
 
 func checkPG709(o *lint.Op) []lint.Hit {
-	text := ""
+	var text string
 	switch {
 	case o.Object == "EXTENSION" && (o.Verb == "CREATE" || o.Verb == "ALTER"):
 		text = fmt.Sprintf("%s EXTENSION %s runs a script of its own, which takes the locks it needs.", o.Verb, o.Name())

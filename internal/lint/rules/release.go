@@ -131,8 +131,10 @@ func off(value string) bool {
 	return false
 }
 
-var byKey = regexp.MustCompile(`(?is)^\(?\s*"?[a-z_][a-z0-9_.]*"?\s*(=\s*('[^']*'|[0-9]+)|in\s*\(\s*('[^']*'|[0-9]+)(\s*,\s*('[^']*'|[0-9]+))*\s*\))\s*\)?$`)
-var keyName = regexp.MustCompile(`(?i)^\(?\s*"?([a-z0-9_.]*\.)?(id|[a-z0-9_]*_id|uuid|key|slug|code|name)"?\s*(=|in)`)
+var (
+	byKey   = regexp.MustCompile(`(?is)^\(?\s*"?[a-z_][a-z0-9_.]*"?\s*(=\s*('[^']*'|[0-9]+)|in\s*\(\s*('[^']*'|[0-9]+)(\s*,\s*('[^']*'|[0-9]+))*\s*\))\s*\)?$`)
+	keyName = regexp.MustCompile(`(?i)^\(?\s*"?([a-z0-9_.]*\.)?(id|[a-z0-9_]*_id|uuid|key|slug|code|name)"?\s*(=|in)`)
+)
 
 // few tells whether a condition names rows one by one, by what looks like a key.
 func few(where string) bool {

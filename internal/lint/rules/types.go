@@ -94,7 +94,7 @@ func narrowSteps(o *lint.Op) string {
 	base, a, _ := lint.TypeParts(o.Part.Type)
 	c := lint.Quote(o.Part.Name)
 	name := last(o.Table) + "_" + o.Part.Name + "_fits"
-	expr := ""
+	var expr string
 	switch base {
 	case "varchar", "char":
 		expr = fmt.Sprintf("length(%s) <= %d", c, a)
