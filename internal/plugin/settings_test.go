@@ -13,15 +13,16 @@ import (
 )
 
 type settings struct {
-	Name   string            `json:"name"`
-	Users  int               `json:"users"`
-	Rate   float64           `json:"rate"`
-	Limit  *int              `json:"limit,omitempty"`
-	Paths  []path            `json:"paths"`
-	Tags   map[string]string `json:"tags"`
-	On     bool              `json:"on"`
-	At     time.Time         `json:"at"`
-	hidden string            //nolint:unused // no key leads there
+	Name  string            `json:"name"`
+	Users int               `json:"users"`
+	Rate  float64           `json:"rate"`
+	Limit *int              `json:"limit,omitempty"`
+	Paths []path            `json:"paths"`
+	Tags  map[string]string `json:"tags"`
+	On    bool              `json:"on"`
+	At    time.Time         `json:"at"`
+	//lint:ignore U1000 no key leads there
+	hidden string //nolint:unused // no key leads there
 }
 
 // A path is a text or a mapping.
