@@ -22,7 +22,7 @@ type settings struct {
 	On    bool              `json:"on"`
 	At    time.Time         `json:"at"`
 	//lint:ignore U1000 no key leads there
-	hidden string //nolint:unused // no key leads there
+	hidden string
 }
 
 // A path is a text or a mapping.
