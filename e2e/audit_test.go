@@ -31,7 +31,7 @@ func (p *project) audited(run string) {
 		if err := dec.Decode(&e); err != nil {
 			t.Fatal(err)
 		}
-		found = found || strings.HasSuffix(e.Outcome, ": run "+run) && e.Actor == fmt.Sprintf("%s (uid %s)", us.Username, us.Uid) && e.Where() == "shop/production"
+		found = found || strings.HasSuffix(e.Outcome, ": run "+run+" planned") && e.Actor == fmt.Sprintf("%s (uid %s)", us.Username, us.Uid) && e.Where() == "shop/production"
 	}
 	if !found {
 		t.Errorf("the audit log does not say who asked for run %s: exit code %d: %s", run, code, exported)
