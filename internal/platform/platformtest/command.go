@@ -72,15 +72,20 @@ func testNamedEnd(t *testing.T, x *fixture) {
 	}
 	s := x.prepared(t, 1)
 	f := x.acquire(t, "run-1")
-	c := platform.Command{Name: "long", Argv: sh("sleep 600 & echo begun; wait"), Fence: &f}
-	begun := make(chan struct{})
+	c := platform.Command{Name: "long", Argv: sh("echo begun; touch began; sleep 600 & wait"), Fence: &f}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	gone := make(chan struct{})
 	go func() {
-		defer close(begun)
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
-		_, _ = x.Platform.Run(ctx, s, c) // it goes on
+		defer close(gone)
+		_, _ = x.Platform.Run(ctx, s, c) // it goes on when nobody waits for it
 	}()
-	<-begun
+	eventually(t, "the command begins", func() bool {
+		r, err := x.Platform.Run(t.Context(), s, platform.Command{Argv: sh("test -e began")})
+		return err == nil && r.Code == 0
+	})
+	cancel()
+	<-gone
 	for range 2 { // the second time there is nothing left to end
 		must(t, ender.EndCommand(t.Context(), f, x.id, "long"))
 	}
